@@ -1,0 +1,1 @@
+"""System checks: what would otherwise be found by a user."""

@@ -1,0 +1,1 @@
+"""Celery functions: fetch an id, call a service. A message holds nothing else."""

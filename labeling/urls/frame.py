@@ -1,0 +1,5 @@
+"""Addresses of the frame pages."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
