@@ -1,0 +1,198 @@
+"""Sampling responses: left-padded prompts, one prefill for all samples of a prompt, finished rows leave the batch.
+
+Shape legend: N prompts, K samples per prompt, B = N·K rows, P prompt tokens, R response positions, V vocabulary,
+A rows still alive. Masks are boolean and True means keep.
+
+Every row draws its own random numbers before sampling starts (`row_uniforms`), so what a row says depends on the seed and
+on its own name, not on its neighbours, on the order of the batch, or on a resume.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.engine.scoring import positions_from_mask
+
+
+class RolloutError(ValueError):
+    """A request that cannot be sampled, with the reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingRule:
+    """How to sample. `temperature` 0 takes the most likely token; `top_p` 1 keeps the whole distribution."""
+
+    end_token_id: int
+    pad_token_id: int
+    max_new_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.end_token_id == self.pad_token_id:
+            raise RolloutError("the pad token is the end token: a padded row would count as finished")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Responses:
+    """Sampled rows. `has_end_B` False means that the length limit cut the response (its end is missing)."""
+
+    tokens_BR: Tensor
+    logprobs_BR: Tensor
+    lengths_B: Tensor
+    has_end_B: Tensor
+
+    def row(self, index: int) -> list[int]:
+        """Token ids of one response, its end token included."""
+        ids: list[int] = self.tokens_BR[index, : int(self.lengths_B[index])].tolist()
+        return ids
+
+
+def row_uniforms(names: Sequence[str], *, seed: int, num_draws: int) -> Tensor:
+    """One row of uniform numbers in [0, 1) per name, [B, num_draws]; equal names and seeds give equal rows."""
+    generator = torch.Generator()
+    rows = []
+    for name in names:
+        digest = hashlib.sha256(f"{seed}\n{name}".encode()).digest()
+        generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        rows.append(torch.rand(num_draws, generator=generator, dtype=torch.float64))
+    return torch.stack(rows)
+
+
+@torch.no_grad()
+def sample(
+    model: Any, prompts: Sequence[Sequence[int]], uniforms_BR: Tensor, *, rule: SamplingRule, num_samples: int = 1
+) -> Responses:
+    """K samples for each prompt; row n·K + k is sample k of prompt n.
+
+    `uniforms_BR` holds at least `rule.max_new_tokens` numbers per row. The log-probabilities are the sampler's own, at the
+    sampling temperature; PPO recomputes them with the training forward.
+    """
+    _check_lengths(model, prompts, rule)
+    prompt_NP, mask_NP = left_padded(prompts, rule.pad_token_id, device=_device(model))
+    output = model(
+        input_ids=prompt_NP,
+        attention_mask=mask_NP.long(),
+        position_ids=positions_from_mask(mask_NP),
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    cache = output.past_key_values
+    if num_samples > 1:
+        cache.batch_repeat_interleave(num_samples)
+    logits_BV = output.logits[:, -1].repeat_interleave(num_samples, dim=0)
+    mask_BP = mask_NP.repeat_interleave(num_samples, dim=0)
+    return _Decoder(model, cache, mask_BP, uniforms_BR, rule).run(logits_BV)
+
+
+def left_padded(rows: Sequence[Sequence[int]], pad_token_id: int, *, device: Any) -> tuple[Tensor, Tensor]:
+    """Token ids and boolean mask, [N, P], padding on the left so that every row ends where sampling starts."""
+    width = max(len(row) for row in rows)
+    tokens = [[pad_token_id] * (width - len(row)) + list(row) for row in rows]
+    mask = [[False] * (width - len(row)) + [True] * len(row) for row in rows]
+    return torch.tensor(tokens, device=device), torch.tensor(mask, device=device)
+
+
+def pick(logits_BV: Tensor, uniforms_B: Tensor, *, temperature: float, top_p: float = 1.0) -> tuple[Tensor, Tensor]:
+    """One token per row by inverting the cumulative distribution, and its log-probability, [B] and [B]."""
+    logprobs_BV = torch.log_softmax(logits_BV.float() / (temperature or 1.0), dim=-1)
+    if temperature == 0:
+        tokens_B = logprobs_BV.argmax(dim=-1)
+    else:
+        cumulative_BV = _nucleus(logprobs_BV.double().exp(), top_p).cumsum(dim=-1)
+        targets_B = uniforms_B.to(cumulative_BV.device) * cumulative_BV[:, -1]
+        tokens_B = torch.searchsorted(cumulative_BV, targets_B[:, None], right=True).squeeze(1)
+        tokens_B = tokens_B.clamp_max(logits_BV.shape[1] - 1)
+    return tokens_B, logprobs_BV.gather(1, tokens_B[:, None]).squeeze(1)
+
+
+def _nucleus(probs_BV: Tensor, top_p: float) -> Tensor:
+    """Zero for the tokens outside the smallest set whose probability reaches `top_p`; not renormalised."""
+    if top_p >= 1:
+        return probs_BV
+    sorted_BV, order_BV = probs_BV.sort(dim=-1, descending=True)
+    outside_BV = sorted_BV.cumsum(dim=-1) - sorted_BV >= top_p
+    return probs_BV.masked_fill(torch.zeros_like(outside_BV).scatter(1, order_BV, outside_BV), 0.0)
+
+
+class _Decoder:
+    """The token loop: its state is the cache and the numbers of the rows that are still alive."""
+
+    def __init__(self, model: Any, cache: Any, mask_BP: Tensor, uniforms_BR: Tensor, rule: SamplingRule) -> None:
+        num_rows, device = mask_BP.shape[0], mask_BP.device
+        shape = (num_rows, rule.max_new_tokens)
+        self.model, self.cache, self.rule = model, cache, rule
+        self.mask_AT = mask_BP
+        self.uniforms_BR = uniforms_BR.to(device)
+        self.alive_A = torch.arange(num_rows, device=device)
+        self.tokens_BR = torch.full(shape, rule.pad_token_id, device=device)
+        self.logprobs_BR = torch.zeros(shape, device=device)
+        self.lengths_B = torch.full((num_rows,), rule.max_new_tokens, device=device)
+        self.has_end_B = torch.zeros(num_rows, dtype=torch.bool, device=device)
+
+    def run(self, logits_AV: Tensor) -> Responses:
+        for t in range(self.rule.max_new_tokens):
+            tokens_A = self._record(t, logits_AV)
+            tokens_A = self._drop_finished(t, tokens_A)
+            if not len(self.alive_A) or t + 1 == self.rule.max_new_tokens:
+                break
+            logits_AV = self._advance(tokens_A)
+        width = int(self.lengths_B.amax())
+        return Responses(
+            tokens_BR=self.tokens_BR[:, :width],
+            logprobs_BR=self.logprobs_BR[:, :width],
+            lengths_B=self.lengths_B,
+            has_end_B=self.has_end_B,
+        )
+
+    def _record(self, t: int, logits_AV: Tensor) -> Tensor:
+        uniforms_A = self.uniforms_BR[self.alive_A, t]
+        tokens_A, logprobs_A = pick(
+            logits_AV, uniforms_A, temperature=self.rule.temperature, top_p=self.rule.top_p
+        )
+        self.tokens_BR[self.alive_A, t] = tokens_A
+        self.logprobs_BR[self.alive_A, t] = logprobs_A
+        return tokens_A
+
+    def _drop_finished(self, t: int, tokens_A: Tensor) -> Tensor:
+        """Note the rows that have just ended and take them, and their keys and values, out of the batch."""
+        ended_A = tokens_A == self.rule.end_token_id
+        if not bool(ended_A.any()):
+            return tokens_A
+        self.lengths_B[self.alive_A[ended_A]] = t + 1
+        self.has_end_B[self.alive_A[ended_A]] = True
+        kept = (~ended_A).nonzero().squeeze(1)
+        self.alive_A, self.mask_AT = self.alive_A[kept], self.mask_AT[kept]
+        if len(kept):
+            self.cache.batch_select_indices(kept)
+        return tokens_A[kept]
+
+    def _advance(self, tokens_A: Tensor) -> Tensor:
+        self.mask_AT = torch.cat([self.mask_AT, torch.ones_like(self.mask_AT[:, :1])], dim=1)
+        output = self.model(
+            input_ids=tokens_A[:, None],
+            attention_mask=self.mask_AT.long(),
+            position_ids=self.mask_AT.long().sum(dim=1, keepdim=True) - 1,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits_AV: Tensor = output.logits[:, -1]
+        return logits_AV
+
+
+def _check_lengths(model: Any, prompts: Sequence[Sequence[int]], rule: SamplingRule) -> None:
+    if not prompts or not all(len(prompt) for prompt in prompts):
+        raise RolloutError("a prompt has no token")
+    limit = getattr(model.config, "max_position_embeddings", None)
+    needed = max(len(prompt) for prompt in prompts) + rule.max_new_tokens
+    if limit is not None and needed > limit:
+        raise RolloutError(f"prompt and response need {needed} tokens, the model has positions for {limit}")
+
+
+def _device(model: Any) -> torch.device:
+    return next(iter(model.parameters())).device

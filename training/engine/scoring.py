@@ -1,0 +1,161 @@
+"""What policy, value and reward models say about finished episodes: right-padded rows of prompt and response.
+
+Shape legend: B episodes, T tokens of a row (prompt and response), R response positions, N kept response tokens of all rows,
+D hidden size, V vocabulary. Masks are boolean and True means keep.
+
+The policy's log-probability of response token t, and the value before it, are read at the token in front of it; the reward
+at the last token of the response. Only those positions ever meet the unembedding, in chunks, in fp32.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from training.engine.ppo_losses import entropy
+
+CHUNK_TOKENS = 2048
+"""Response tokens whose logits exist at one time: 2048 × 50k × 4 bytes = 400 MB at the largest common vocabulary."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episodes:
+    """Right-padded rows. `index_BR[b, t]` is where response token t of row b stands in its row."""
+
+    input_ids_BT: Tensor
+    attention_mask_BT: Tensor
+    index_BR: Tensor
+    mask_BR: Tensor
+
+    def __len__(self) -> int:
+        return int(self.input_ids_BT.shape[0])
+
+    def rows(self, indices: Tensor) -> "Episodes":
+        """The chosen rows, cut to their own longest row and longest response."""
+        attention_mask_BT, mask_BR = self.attention_mask_BT[indices], self.mask_BR[indices]
+        width, response_width = _width(attention_mask_BT), _width(mask_BR)
+        return Episodes(
+            input_ids_BT=self.input_ids_BT[indices, :width],
+            attention_mask_BT=attention_mask_BT[:, :width],
+            index_BR=self.index_BR[indices, :response_width].clamp_max(width - 1),
+            mask_BR=mask_BR[:, :response_width],
+        )
+
+    @property
+    def response_BR(self) -> Tensor:
+        """Response token ids; whatever stands at the clamped index outside the mask."""
+        return self.input_ids_BT.gather(1, self.index_BR)
+
+
+def positions_from_mask(mask_BT: Tensor) -> Tensor:
+    """0, 1, 2, … over the kept tokens of each row, [B, T]; 0 at padding on the left."""
+    return (mask_BT.long().cumsum(dim=1) - 1).clamp_min(0)
+
+
+def episodes(
+    prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], *, pad_token_id: int, device: Any = "cpu"
+) -> Episodes:
+    """Prompt and response of each episode as one right-padded row. An empty response is an error."""
+    if not all(len(response) for response in responses):
+        raise ValueError("an episode has no response token")
+    rows = [[*prompt, *response] for prompt, response in zip(prompts, responses, strict=True)]
+    width, response_width = max(map(len, rows)), max(map(len, responses))
+    input_ids = [row + [pad_token_id] * (width - len(row)) for row in rows]
+    lengths_B = torch.tensor([len(row) for row in rows])
+    response_lengths_B = torch.tensor([len(response) for response in responses])
+    starts_B = lengths_B - response_lengths_B
+    positions_R = torch.arange(response_width)
+    return Episodes(
+        input_ids_BT=torch.tensor(input_ids).to(device),
+        attention_mask_BT=(torch.arange(width) < lengths_B[:, None]).to(device),
+        index_BR=(starts_B[:, None] + positions_R).clamp_max(width - 1).to(device),
+        mask_BR=(positions_R < response_lengths_B[:, None]).to(device),
+    )
+
+
+def response_logprobs(model: Any, batch: Episodes, *, temperature: float, chunk_tokens: int = CHUNK_TOKENS) -> Tensor:
+    """log π(token) of every response token at the sampling temperature, [B, R] in fp32, zero outside the mask."""
+    hidden_ND = _hidden_before(model, batch)
+    targets_N = batch.response_BR[batch.mask_BR]
+    head = model.get_output_embeddings()
+    chunks = [
+        _chunk(_token_logprobs, head, hidden, targets, temperature, save_memory=len(targets_N) > chunk_tokens)
+        for hidden, targets in zip(hidden_ND.split(chunk_tokens), targets_N.split(chunk_tokens), strict=True)
+    ]
+    return _scatter(torch.cat(chunks), batch.mask_BR)
+
+
+@torch.no_grad()
+def response_entropy(model: Any, batch: Episodes, *, temperature: float, chunk_tokens: int = CHUNK_TOKENS) -> Tensor:
+    """Entropy in nats of the distribution each response token was drawn from, [B, R], zero outside the mask."""
+    head = model.get_output_embeddings()
+    chunks = [entropy(head(hidden) / temperature) for hidden in _hidden_before(model, batch).split(chunk_tokens)]
+    return _scatter(torch.cat(chunks), batch.mask_BR)
+
+
+def response_values(model: Any, batch: Episodes) -> Tensor:
+    """The value of the state before each response token, [B, R] in fp32, zero outside the mask.
+
+    `model` has a scalar head (`AutoModelForSequenceClassification`, one label), read here at every response position.
+    """
+    hidden_ND = _hidden_before(model, batch)
+    return _scatter(model.score(hidden_ND).squeeze(-1).float(), batch.mask_BR)
+
+
+@torch.no_grad()
+def end_rewards(model: Any, batch: Episodes) -> Tensor:
+    """The reward model's score at the last response token of each row (the end token where there is one), [B]."""
+    last_B1 = batch.mask_BR.sum(dim=1, keepdim=True) - 1
+    hidden_BD = _gather(_hidden(model, batch), batch.index_BR.gather(1, last_B1)).squeeze(1)
+    scores_B: Tensor = model.score(hidden_BD).squeeze(-1).float()
+    return scores_B
+
+
+def _hidden(model: Any, batch: Episodes) -> Tensor:
+    """Last hidden states, [B, T, D]: the base model alone, so that no logits are made. Position ids come from the mask."""
+    output = model.base_model(
+        input_ids=batch.input_ids_BT,
+        attention_mask=batch.attention_mask_BT.long(),
+        position_ids=positions_from_mask(batch.attention_mask_BT),
+        use_cache=False,
+    )
+    hidden_BTD: Tensor = output.last_hidden_state
+    return hidden_BTD
+
+
+def _hidden_before(model: Any, batch: Episodes) -> Tensor:
+    """The hidden states in front of the kept response tokens, [N, D]."""
+    hidden_BRD = _gather(_hidden(model, batch), (batch.index_BR - 1).clamp_min(0))
+    return hidden_BRD[batch.mask_BR]
+
+
+def _gather(hidden_BTD: Tensor, index_BR: Tensor) -> Tensor:
+    return hidden_BTD.gather(1, index_BR[:, :, None].expand(-1, -1, hidden_BTD.shape[2]))
+
+
+def _chunk(
+    function: Any, head: Any, hidden: Tensor, targets: Tensor, temperature: float, *, save_memory: bool
+) -> Tensor:
+    """One chunk; with several, its logits are made again in the backward pass instead of being kept."""
+    if save_memory and torch.is_grad_enabled():
+        result: Tensor = checkpoint(function, head, hidden, targets, temperature, use_reentrant=False)
+    else:
+        result = function(head, hidden, targets, temperature)
+    return result
+
+
+def _token_logprobs(head: Any, hidden_ND: Tensor, targets_N: Tensor, temperature: float) -> Tensor:
+    logits_NV = head(hidden_ND).float() / temperature
+    return logits_NV.gather(1, targets_N[:, None]).squeeze(1) - torch.logsumexp(logits_NV, dim=1)
+
+
+def _scatter(values_N: Tensor, mask_BR: Tensor) -> Tensor:
+    values_BR = torch.zeros(mask_BR.shape, dtype=values_N.dtype, device=values_N.device)
+    return values_BR.masked_scatter(mask_BR, values_N)
+
+
+def _width(mask_BT: Tensor) -> int:
+    return int(mask_BT.sum(dim=1).amax())
