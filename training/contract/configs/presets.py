@@ -1,0 +1,89 @@
+"""Named sets of values. `tiny-cpu` is each class's own defaults; the others say only what differs.
+
+`paper` is InstructGPT (arXiv 2203.02155). Where the paper prints no number, the field's help says so and the default
+stands.
+"""
+
+from typing import Any, Final
+
+PRESETS: Final = ("tiny-cpu", "small-gpu", "paper")
+
+_LENGTHS: Final = {"max_prompt_tokens": 1024, "max_response_tokens": 1024}
+_SAMPLING: Final = {"max_prompt_tokens": 1024, "max_new_tokens": 1024}
+_SMALL_SAMPLING: Final = {"max_prompt_tokens": 512, "max_new_tokens": 256}
+
+OVERRIDES: Final[dict[str, dict[str, dict[str, Any]]]] = {
+    "sft": {
+        "tiny-cpu": {"init_model": "tiny"},
+        "small-gpu": {
+            "max_prompt_tokens": 512,
+            "max_response_tokens": 512,
+            "tiny_context": 1024,
+            "num_epochs": 3,
+            "batch_size": 32,
+            "learning_rate": 1e-5,
+            "checkpoint_every": 100,
+        },
+        "paper": _LENGTHS
+        | {
+            "tiny_context": 2048,
+            "num_epochs": 16,
+            "batch_size": 32,
+            "learning_rate": 9.65e-6,
+            "dropout": 0.2,
+            "checkpoint_every": 100,
+            "selection_max_prompts": 256,
+        },
+    },
+    "reward": {
+        "tiny-cpu": {},
+        "small-gpu": {
+            "max_prompt_tokens": 512,
+            "max_response_tokens": 512,
+            "num_epochs": 1,
+            "batch_size": 32,
+            "micro_batch_size": 4,
+            "learning_rate": 1e-5,
+            "checkpoint_every": 100,
+        },
+        "paper": _LENGTHS
+        | {"num_epochs": 1, "batch_size": 64, "micro_batch_size": 4, "learning_rate": 9e-6, "checkpoint_every": 100},
+    },
+    "ppo": {
+        "tiny-cpu": {},
+        "small-gpu": _SMALL_SAMPLING
+        | {
+            "num_episodes": 16_384,
+            "batch_size": 128,
+            "minibatch_size": 32,
+            "micro_batch_size": 16,
+            "learning_rate": 3e-6,
+            "value_learning_rate": 9e-6,
+            "warmup_iterations": 10,
+            "checkpoint_every": 10,
+        },
+        "paper": _SAMPLING
+        | {
+            "num_episodes": 256_000,
+            "batch_size": 512,
+            "minibatch_size": 64,
+            "micro_batch_size": 16,
+            "ptx_coef": 27.8,
+            "ptx_sequence_tokens": 2048,
+            "learning_rate": 9e-6,
+            "value_learning_rate": 9e-6,
+            "warmup_iterations": 10,
+            "checkpoint_every": 10,
+        },
+    },
+    "generate": {
+        "tiny-cpu": {},
+        "small-gpu": _SMALL_SAMPLING | {"batch_size": 64},
+        "paper": _SAMPLING | {"batch_size": 64},
+    },
+    "evaluate": {
+        "tiny-cpu": {},
+        "small-gpu": _SMALL_SAMPLING | {"batch_size": 64},
+        "paper": _SAMPLING | {"batch_size": 64},
+    },
+}

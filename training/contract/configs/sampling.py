@@ -1,0 +1,100 @@
+"""Configs of the stages that train nothing: generate and evaluate."""
+
+from dataclasses import dataclass
+
+from training.contract.configs.fields import ConfigError, option, path
+from training.contract.configs.stage import StageConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig(StageConfig):
+    """Generate: K responses for each prompt, to be ranked by people."""
+
+    model: str = path("policy_model", "The model that answers.", group="model", required=True)
+    prompts: str = path("snapshot:prompts", "Prompts to answer.", required=True)
+
+    split: str = option(
+        "all", "Which prompts of the snapshot to answer.", group="data", choices=("all", "train", "valid", "test")
+    )
+    num_responses: int = option(
+        4, "K, the responses per prompt (InstructGPT: 4 to 9).", group="sampling", min=1, max=32
+    )
+    temperature: float = option(
+        1.0,
+        "Sampling temperature (InstructGPT: 1). 0 takes the likeliest token each time.",
+        group="sampling",
+        min=0.0,
+        max=10.0,
+    )
+    top_p: float = option(
+        1.0,
+        "Sample only from the likeliest tokens that together have this probability. 1 is plain sampling.",
+        group="sampling",
+        min=0.01,
+        max=1.0,
+    )
+    max_prompt_tokens: int = option(
+        256,
+        "Longer prompts lose their beginning; how many is counted and logged.",
+        group="sampling",
+        min=8,
+        max=32_768,
+        unit="tokens",
+    )
+    max_new_tokens: int = option(128, "Longest response.", group="sampling", min=4, max=32_768, unit="tokens")
+    batch_size: int = option(16, "Responses sampled together.", group="limits", min=1, max=4096)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.temperature == 0.0 and self.num_responses > 1:
+            raise ConfigError("temperature", "must be above 0 for more than one response: all would be the same")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(StageConfig):
+    """Evaluate: what a policy or a reward model is worth on data that did not train it."""
+
+    model: str = path("policy_model", "The policy to measure.", group="model")
+    reference_model: str = path(
+        "policy_model",
+        "The model that the policy came from: KL and the alignment tax are measured against it.",
+        group="model",
+    )
+    reward_model: str = path(
+        "reward_model", "The reward model to measure, or that scores the policy's answers.", group="model"
+    )
+    dataset: str = path("snapshot:reward", "Rankings: pair accuracy of the reward model.")
+    prompts: str = path("snapshot:prompts", "Prompts: reward and KL of the policy's answers.")
+    text: str = path(
+        "snapshot:text", "Held-out pretraining text: loss of the policy and of its reference (alignment tax)."
+    )
+
+    split: str = option(
+        "valid", "Which split of each snapshot to measure on.", group="data", choices=("all", "train", "valid", "test")
+    )
+    num_responses: int = option(1, "Responses per prompt that are scored.", group="sampling", min=1, max=32)
+    temperature: float = option(
+        1.0, "Sampling temperature of the scored responses.", group="sampling", min=0.01, max=10.0
+    )
+    max_prompt_tokens: int = option(
+        256,
+        "Longer prompts lose their beginning; how many is counted and logged.",
+        group="sampling",
+        min=8,
+        max=32_768,
+        unit="tokens",
+    )
+    max_new_tokens: int = option(128, "Longest response.", group="sampling", min=4, max=32_768, unit="tokens")
+    batch_size: int = option(16, "Rows per forward pass.", group="limits", min=1, max=4096)
+    bootstrap_samples: int = option(
+        1000, "Resamples of prompts behind each confidence interval.", group="limits", min=100, max=100_000
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.dataset or self.prompts or self.text):
+            raise ConfigError("dataset", "or prompts or text must be given: there is nothing to measure")
+        if self.dataset and not self.reward_model:
+            raise ConfigError("reward_model", "must be given, because rankings are given: it is what they measure")
+        if (self.prompts or self.text) and not self.model:
+            raise ConfigError("model", "must be given, because prompts or text are given: it is what they measure")
