@@ -20,10 +20,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.children import spawn
-from config.keeper import START_SECONDS, is_kept, tail
+from config.keeper import is_kept
+from config.servers import START_SECONDS, tail
 
 ROOT = Path(__file__).resolve().parent.parent
 VARIABLES = {"postgres": "DATABASE_URL", "valkey": "REDIS_URL"}
@@ -37,19 +39,36 @@ def podium_home() -> Path:
     return Path(os.environ.get("PODIUM_HOME") or ROOT / ".podium").resolve()
 
 
+@dataclass
+class Services:
+    """The servers' addresses by environment variable, and the folders of those that are embedded."""
+
+    urls: dict[str, str] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
+
+    def ensure(self) -> None:
+        """Bring back a server whose keeper was killed, at its old address: others hold that."""
+        for name, folder in self.folders.items():
+            if not is_kept(folder) and _address(name, folder=folder, fresh=False) != self.urls[VARIABLES[name]]:
+                raise EmbeddedError(f"{name} came back at another address, its port was taken; start Podium again.")
+
+
 @contextmanager
-def services() -> Iterator[dict[str, str]]:
+def services() -> Iterator[Services]:
     """Put DATABASE_URL and REDIS_URL into the environment for as long as the block lasts."""
     before = dict(os.environ)
+    found = Services(urls={variable: before[variable] for variable in VARIABLES.values() if before.get(variable)})
     with ExitStack() as stack:
         for name, variable in VARIABLES.items():
-            if not os.environ.get(variable):
-                os.environ[variable] = stack.enter_context(hold(name, home=podium_home()))
+            if variable not in found.urls:
+                found.urls[variable] = stack.enter_context(hold(name, home=podium_home()))
+                found.folders[name] = service_folder(podium_home(), name)
+        os.environ.update(found.urls)
         try:
-            yield {variable: os.environ[variable] for variable in VARIABLES.values()}
+            yield found
         finally:
-            for variable in VARIABLES.values():
-                _restore(variable, before)
+            for variable in found.urls.keys() - before.keys():
+                os.environ.pop(variable, None)
 
 
 @contextmanager
@@ -68,10 +87,14 @@ def fresh_services() -> Iterator[dict[str, str]]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+def service_folder(home: Path, name: str) -> Path:
+    return home / "services" / name
+
+
 @contextmanager
 def hold(name: str, *, home: Path, fresh: bool = False) -> Iterator[str]:
     """Keep one embedded server up and yield its address; it ends with its last holder."""
-    folder = home / "services" / name
+    folder = service_folder(home, name)
     folder.mkdir(parents=True, exist_ok=True)
     for part in (folder.parent, folder):
         part.chmod(0o711)
@@ -143,16 +166,10 @@ def _is_shared(folder: Path) -> bool:
     return False
 
 
-def _restore(variable: str, before: dict[str, str]) -> None:
-    if variable in before:
-        os.environ[variable] = before[variable]
-    else:
-        os.environ.pop(variable, None)
-
-
 def run(command: list[str], *, fresh: bool) -> int:
     """Run a command with the servers up; its exit status is ours, and Ctrl-C is for it to handle."""
-    with fresh_services() if fresh else services() as env:
+    with ExitStack() as stack:
+        env = stack.enter_context(fresh_services()) if fresh else stack.enter_context(services()).urls
         child = spawn(command, env={**os.environ, **env}, stdin=None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())

@@ -26,7 +26,7 @@ def _secret_key() -> str:
     if IS_PRODUCTION:
         raise ImproperlyConfigured("Set DJANGO_SECRET_KEY to a long random text: production has no default.")
     path = PODIUM_HOME / "secret_key"
-    PODIUM_HOME.mkdir(parents=True, exist_ok=True, mode=0o700)
+    PODIUM_HOME.mkdir(parents=True, exist_ok=True, mode=0o711)  # passable: as root, Postgres is user nobody
     try:
         with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(64))
