@@ -155,7 +155,9 @@ def test_entropy_is_that_of_the_distribution_a_token_came_from(model: Any) -> No
     batch = scoring.episodes([[5, 6]], [[9, END]], pad_token_id=PAD)
     logits = model(input_ids=torch.tensor([[5, 6, 9, END]])).logits[0, 1:3]
     expected = torch.distributions.Categorical(logits=logits / 0.8).entropy()
-    torch.testing.assert_close(scoring.response_entropy(model, batch, temperature=0.8)[0], expected)
+    logprobs, entropies = scoring.response_logprobs_and_entropy(model, batch, temperature=0.8)
+    torch.testing.assert_close(entropies[0], expected)
+    assert torch.equal(logprobs, scoring.response_logprobs(model, batch, temperature=0.8))
 
 
 def test_rewards_are_read_at_the_end_token_and_values_in_front_of_each_token(reward_model: Any) -> None:
@@ -179,9 +181,9 @@ def test_a_response_that_contains_the_pad_token_is_still_read_to_its_end(reward_
 
 def test_chosen_rows_are_cut_to_their_own_width_and_say_the_same(model: Any) -> None:
     batch = scoring.episodes(PROMPTS, [[3, 4, END], [5, END], [END], [6, 7, 8, 9]], pad_token_id=PAD)
-    part = batch.rows(torch.tensor([3, 1]))
-    assert part.input_ids_BT.shape == (2, 6) and part.mask_BR.shape == (2, 4)
-    whole = scoring.response_logprobs(model, batch, temperature=1.0)[torch.tensor([3, 1]), :4]
+    part = batch.rows(torch.tensor([0, 1]))
+    assert part.input_ids_BT.shape == (2, 6) and part.mask_BR.shape == part.index_BR.shape == (2, 3)
+    whole = scoring.response_logprobs(model, batch, temperature=1.0)[torch.tensor([0, 1]), :3]
     torch.testing.assert_close(scoring.response_logprobs(model, part, temperature=1.0), whole)
 
 

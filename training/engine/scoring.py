@@ -82,18 +82,26 @@ def response_logprobs(model: Any, batch: Episodes, *, temperature: float, chunk_
     targets_N = batch.response_BR[batch.mask_BR]
     head = model.get_output_embeddings()
     chunks = [
-        _chunk(_token_logprobs, head, hidden, targets, temperature, save_memory=len(targets_N) > chunk_tokens)
+        _chunk_logprobs(head, hidden, targets, temperature, save_memory=len(targets_N) > chunk_tokens)
         for hidden, targets in zip(hidden_ND.split(chunk_tokens), targets_N.split(chunk_tokens), strict=True)
     ]
     return _scatter(torch.cat(chunks), batch.mask_BR)
 
 
 @torch.no_grad()
-def response_entropy(model: Any, batch: Episodes, *, temperature: float, chunk_tokens: int = CHUNK_TOKENS) -> Tensor:
-    """Entropy in nats of the distribution each response token was drawn from, [B, R], zero outside the mask."""
+def response_logprobs_and_entropy(
+    model: Any, batch: Episodes, *, temperature: float, chunk_tokens: int = CHUNK_TOKENS
+) -> tuple[Tensor, Tensor]:
+    """`response_logprobs` to the last bit, and the entropy in nats of what each token was drawn from; [B, R] each."""
+    hidden_ND = _hidden_before(model, batch)
+    targets_N = batch.response_BR[batch.mask_BR]
     head = model.get_output_embeddings()
-    chunks = [entropy(head(hidden) / temperature) for hidden in _hidden_before(model, batch).split(chunk_tokens)]
-    return _scatter(torch.cat(chunks), batch.mask_BR)
+    logprobs, entropies = [], []
+    for hidden, targets in zip(hidden_ND.split(chunk_tokens), targets_N.split(chunk_tokens), strict=True):
+        logits_NV = head(hidden).float() / temperature
+        logprobs.append(_picked(logits_NV, targets))
+        entropies.append(entropy(logits_NV))
+    return _scatter(torch.cat(logprobs), batch.mask_BR), _scatter(torch.cat(entropies), batch.mask_BR)
 
 
 def response_values(model: Any, batch: Episodes) -> Tensor:
@@ -136,19 +144,20 @@ def _gather(hidden_BTD: Tensor, index_BR: Tensor) -> Tensor:
     return hidden_BTD.gather(1, index_BR[:, :, None].expand(-1, -1, hidden_BTD.shape[2]))
 
 
-def _chunk(
-    function: Any, head: Any, hidden: Tensor, targets: Tensor, temperature: float, *, save_memory: bool
-) -> Tensor:
+def _chunk_logprobs(head: Any, hidden: Tensor, targets: Tensor, temperature: float, *, save_memory: bool) -> Tensor:
     """One chunk; with several, its logits are made again in the backward pass instead of being kept."""
     if save_memory and torch.is_grad_enabled():
-        result: Tensor = checkpoint(function, head, hidden, targets, temperature, use_reentrant=False)
+        result: Tensor = checkpoint(_token_logprobs, head, hidden, targets, temperature, use_reentrant=False)
     else:
-        result = function(head, hidden, targets, temperature)
+        result = _token_logprobs(head, hidden, targets, temperature)
     return result
 
 
 def _token_logprobs(head: Any, hidden_ND: Tensor, targets_N: Tensor, temperature: float) -> Tensor:
-    logits_NV = head(hidden_ND).float() / temperature
+    return _picked(head(hidden_ND).float() / temperature, targets_N)
+
+
+def _picked(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
     return logits_NV.gather(1, targets_N[:, None]).squeeze(1) - torch.logsumexp(logits_NV, dim=1)
 
 

@@ -1,0 +1,152 @@
+"""One batch of PPO experience: what was sampled, what the four models say about it, and the advantages that follow.
+
+Shape legend: B episodes, R response positions. Masks are boolean and True means keep.
+Sources of each detail: docs/ppo-details.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.engine import advantages
+from training.engine.rollout import Responses
+from training.engine.scoring import Episodes, end_rewards, response_logprobs, response_logprobs_and_entropy, response_values
+
+Plan = list[list[Tensor]]
+"""The minibatches of one pass, each a list of micro-batches, each a tensor of row numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """The four models of PPO; policy and value learn, reference and reward are frozen."""
+
+    policy: Any
+    value: Any
+    reference: Any
+    reward: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardRule:
+    """How scores become per-token rewards."""
+
+    kl_coef: float
+    gae_lambda: float
+    whiten_rewards: bool
+    missing_end_rule: str
+    missing_end_amount: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the models say before anything is learned; all computed in the training layout."""
+
+    logprobs_BR: Tensor
+    ref_logprobs_BR: Tensor
+    entropy_BR: Tensor
+    values_BR: Tensor
+    rewards_B: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experience:
+    """Everything the learning step needs, and the figures to log."""
+
+    episodes: Episodes
+    old_logprobs_BR: Tensor
+    old_values_BR: Tensor
+    advantages_BR: Tensor
+    returns_BR: Tensor
+    figures: dict[str, float]
+
+
+def make_plan(num_rows: int, *, minibatch_size: int, micro_batch_size: int, seed: int) -> Plan:
+    """A shuffled pass over all rows. The same seed gives the same pass, so nothing of it needs a checkpoint."""
+    order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(seed))
+    return [list(minibatch.split(micro_batch_size)) for minibatch in order.split(minibatch_size)]
+
+
+@torch.no_grad()
+def judge(models: Models, episodes: Episodes, plan: Plan, *, temperature: float) -> Judgement:
+    """All models on all rows, in the micro-batches of `plan`.
+
+    Rows are grouped exactly as the first learning pass will group them, so the old log-probabilities are those of the
+    training forward to the last bit, and the first ratio is exactly 1.
+    """
+    result = {name: torch.zeros(episodes.mask_BR.shape, device=episodes.mask_BR.device) for name in _PER_TOKEN}
+    rewards_B = torch.zeros(len(episodes), device=episodes.mask_BR.device)
+    for rows in (rows for minibatch in plan for rows in minibatch):
+        part = episodes.rows(rows)
+        width = part.mask_BR.shape[1]
+        logprobs, entropy = response_logprobs_and_entropy(models.policy, part, temperature=temperature)
+        result["logprobs_BR"][rows, :width] = logprobs
+        result["entropy_BR"][rows, :width] = entropy
+        result["ref_logprobs_BR"][rows, :width] = response_logprobs(models.reference, part, temperature=temperature)
+        result["values_BR"][rows, :width] = response_values(models.value, part)
+        rewards_B[rows] = end_rewards(models.reward, part)
+    return Judgement(rewards_B=rewards_B, **result)
+
+
+def experience(judgement: Judgement, episodes: Episodes, has_end_B: Tensor, *, rule: RewardRule) -> Experience:
+    """Rewards, advantages and returns of a judged batch."""
+    mask_BR = episodes.mask_BR
+    scores_B = advantages.end_scores(
+        judgement.rewards_B, has_end_B, rule=rule.missing_end_rule, amount=rule.missing_end_amount
+    )
+    kl_BR = advantages.kl_k1(judgement.logprobs_BR, judgement.ref_logprobs_BR, mask_BR)
+    rewards_BR = advantages.token_rewards(scores_B, kl_BR, mask_BR, kl_coef=rule.kl_coef)
+    if rule.whiten_rewards:
+        rewards_BR = advantages.whiten_keeping_mean(rewards_BR, mask_BR)
+    advantages_BR, returns_BR = advantages.gae(
+        rewards_BR, judgement.values_BR, mask_BR, discount=1.0, lam=rule.gae_lambda
+    )
+    return Experience(
+        episodes=episodes,
+        old_logprobs_BR=judgement.logprobs_BR,
+        old_values_BR=judgement.values_BR,
+        advantages_BR=advantages.whiten(advantages_BR, mask_BR),
+        returns_BR=returns_BR,
+        figures=_figures(
+            judgement, mask_BR, scores_B=scores_B, kl_BR=kl_BR, returns_BR=returns_BR, has_end_B=has_end_B, kl_coef=rule.kl_coef
+        ),
+    )
+
+
+def sampler_difference(responses: Responses, judgement: Judgement, mask_BR: Tensor) -> float:
+    """Largest |log-probability of the sampler (left-padded, cached) − that of the training forward (right-padded)|."""
+    difference_BR = (responses.logprobs_BR - judgement.logprobs_BR).abs()
+    return float(difference_BR[mask_BR].amax())
+
+
+def _figures(
+    judgement: Judgement,
+    mask_BR: Tensor,
+    *,
+    scores_B: Tensor,
+    kl_BR: Tensor,
+    returns_BR: Tensor,
+    has_end_B: Tensor,
+    kl_coef: float,
+) -> dict[str, float]:
+    kl_B = kl_BR.sum(dim=1)
+    figures = {
+        "ppo/reward": judgement.rewards_B.mean(),
+        "ppo/reward_std": judgement.rewards_B.std(correction=0),
+        "ppo/score": scores_B.mean(),
+        "ppo/objective": (scores_B - kl_coef * kl_B).mean(),
+        "ppo/kl": kl_B.mean(),
+        "ppo/kl_per_token": advantages.masked_mean(kl_BR, mask_BR),
+        "ppo/entropy": advantages.masked_mean(judgement.entropy_BR, mask_BR),
+        "ppo/explained_variance": advantages.explained_variance(judgement.values_BR, returns_BR, mask_BR),
+        "ppo/value": advantages.masked_mean(judgement.values_BR, mask_BR),
+        "ppo/return": advantages.masked_mean(returns_BR, mask_BR),
+        "ppo/response_tokens": mask_BR.float().sum(dim=1).mean(),
+        "ppo/missing_end_share": 1 - has_end_B.float().mean(),
+    }
+    return {name: float(value) for name, value in figures.items()}
+
+
+_PER_TOKEN: Sequence[str] = ("logprobs_BR", "ref_logprobs_BR", "entropy_BR", "values_BR")

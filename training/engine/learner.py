@@ -1,0 +1,215 @@
+"""PPO's learning step: clipped policy and value losses, the pretraining gradient, clipping, and the moving average.
+
+Shape legend: B episodes, R response positions. Masks are boolean and True means keep.
+The losses are means over the response tokens of a whole minibatch, so cutting it into micro-batches changes nothing but
+rounding. The pretraining loss is a mean over its text tokens, and γ (`ptx_coef`) multiplies that mean.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.engine.advantages import masked_mean
+from training.engine.experience import Experience, Plan
+from training.engine.ppo_losses import policy_loss, value_loss
+from training.engine.scoring import Episodes, episodes, response_logprobs, response_values
+
+Figures = dict[str, float]
+Parameters = Sequence[Tensor]
+
+
+class NonFiniteError(RuntimeError):
+    """A loss or a gradient is NaN or infinite. `batch` holds the tensors of the batch that made it."""
+
+    def __init__(self, what: str, batch: Mapping[str, Tensor]) -> None:
+        super().__init__(f"{what} is not finite")
+        self.what = what
+        self.batch = dict(batch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningRule:
+    """The numbers of the learning step."""
+
+    clip_range: float
+    value_clip_range: float
+    value_coef: float
+    ptx_coef: float
+    ptx_micro_batch_size: int
+    max_grad_norm: float
+    temperature: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """The two models that learn, each with its own optimiser."""
+
+    policy: Any
+    value: Any
+    policy_optimizer: torch.optim.Optimizer
+    value_optimizer: torch.optim.Optimizer
+    rule: LearningRule
+    autocast: Callable[[], AbstractContextManager[Any]]
+
+    def learn(self, batch: Experience, plans: Sequence[Plan], ptx: Iterator[Episodes]) -> Figures:
+        """One optimiser step per minibatch of every plan; the mean of each figure over those steps.
+
+        `ptx` gives the text of each minibatch; it is not read when γ is 0.
+        """
+        steps: list[Figures] = []
+        for minibatch in (minibatch for plan in plans for minibatch in plan):
+            steps.append(self._step(batch, minibatch, ptx, is_first=not steps))
+        return _mean_figures(steps)
+
+    def _step(self, batch: Experience, minibatch: Sequence[Tensor], ptx: Iterator[Episodes], *, is_first: bool) -> Figures:
+        figures = self._accumulate_ppo(batch, minibatch)
+        if is_first:
+            figures["ppo/first_ratio_error"] = figures["ppo/ratio_error"]
+        if self.rule.ptx_coef:
+            figures |= self._accumulate_ptx(next(ptx), measure_ratio=is_first)
+        for name, model, optimizer in (
+            ("policy", self.policy, self.policy_optimizer),
+            ("value", self.value, self.value_optimizer),
+        ):
+            norm = _clip(trainable(model), self.rule.max_grad_norm)
+            figures[f"ppo/{name}_grad_norm"] = norm
+            if not math.isfinite(norm):
+                raise NonFiniteError(f"the gradient of the {name}", _tensors(batch, minibatch))
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return figures
+
+    def _accumulate_ppo(self, batch: Experience, minibatch: Sequence[Tensor]) -> Figures:
+        """Gradients of policy and value loss of one minibatch, micro-batch by micro-batch."""
+        num_tokens = sum(int(batch.episodes.mask_BR[rows].sum()) for rows in minibatch)
+        figures: Figures = {}
+        for rows in minibatch:
+            loss, part = self._ppo_loss(batch, rows)
+            share = int(batch.episodes.mask_BR[rows].sum()) / num_tokens
+            if not bool(torch.isfinite(loss)):
+                raise NonFiniteError("the PPO loss", _tensors(batch, minibatch))
+            (loss * share).backward()  # type: ignore[no-untyped-call]
+            for name, value in part.items():
+                worst = name == "ppo/ratio_error"
+                figures[name] = max(figures.get(name, 0.0), value) if worst else figures.get(name, 0.0) + share * value
+        return figures
+
+    def _ppo_loss(self, batch: Experience, rows: Tensor) -> tuple[Tensor, Figures]:
+        part = batch.episodes.rows(rows)
+        width = part.mask_BR.shape[1]
+        with self.autocast():
+            logprobs_BR = response_logprobs(self.policy, part, temperature=self.rule.temperature)
+            values_BR = response_values(self.value, part)
+        policy = policy_loss(
+            logprobs_BR,
+            batch.old_logprobs_BR[rows, :width],
+            batch.advantages_BR[rows, :width],
+            part.mask_BR,
+            clip=self.rule.clip_range,
+        )
+        value = value_loss(
+            values_BR,
+            batch.old_values_BR[rows, :width],
+            batch.returns_BR[rows, :width],
+            part.mask_BR,
+            clip=self.rule.value_clip_range,
+        )
+        figures = {
+            "ppo/policy_loss": float(policy.loss.detach()),
+            "ppo/value_loss": float(value.loss.detach()),
+            "ppo/policy_clip_fraction": float(policy.clip_fraction),
+            "ppo/value_clip_fraction": float(value.clip_fraction),
+            "ppo/approx_kl": float(policy.approx_kl),
+            "ppo/ratio": float(policy.ratio_mean),
+            "ppo/ratio_error": float(policy.ratio_max_error),
+        }
+        return policy.loss + self.rule.value_coef * value.loss, figures
+
+    def _accumulate_ptx(self, text: Episodes, *, measure_ratio: bool) -> Figures:
+        """Add γ times the gradient of the pretraining loss to the policy's PPO gradient."""
+        parameters = trainable(self.policy)
+        ppo_gradients = [_gradient(parameter).clone() for parameter in parameters] if measure_ratio else []
+        if measure_ratio:
+            self.policy_optimizer.zero_grad(set_to_none=True)
+        loss = self._backward_text(text)
+        figures = {"ppo/ptx_loss": loss}
+        if measure_ratio:
+            ptx_norm = _norm([_gradient(parameter) for parameter in parameters])
+            figures["ppo/ptx_grad_ratio"] = _norm(ppo_gradients) / max(ptx_norm, 1e-12)
+            for parameter, gradient in zip(parameters, ppo_gradients, strict=True):
+                parameter.grad = _gradient(parameter) + gradient
+        return figures
+
+    def _backward_text(self, text: Episodes) -> float:
+        num_tokens, total = int(text.mask_BR.sum()), 0.0
+        for rows in torch.arange(len(text)).split(self.rule.ptx_micro_batch_size):
+            part = text.rows(rows)
+            with self.autocast():
+                logprobs_BR = response_logprobs(self.policy, part, temperature=1.0)
+            loss = -masked_mean(logprobs_BR, part.mask_BR) * (int(part.mask_BR.sum()) / num_tokens)
+            if not bool(torch.isfinite(loss)):
+                raise NonFiniteError("the pretraining loss", {"input_ids": part.input_ids_BT})
+            (self.rule.ptx_coef * loss).backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        return total
+
+
+def text_episodes(pieces: Sequence[Sequence[int]], *, pad_token_id: int, device: Any) -> Episodes:
+    """Pretraining text as rows whose first token is given and whose other tokens are scored."""
+    heads, tails = [piece[:1] for piece in pieces], [piece[1:] for piece in pieces]
+    return episodes(heads, tails, pad_token_id=pad_token_id, device=device)
+
+
+def trainable(model: Any) -> list[Tensor]:
+    """The parameters that learn, in the model's own order."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+@torch.no_grad()
+def update_average(average: Parameters, current: Parameters, *, decay: float) -> None:
+    """average ← decay · average + (1 − decay) · current, in place and in fp32."""
+    for old, new in zip(average, current, strict=True):
+        old.lerp_(new.to(old.dtype), 1 - decay)
+
+
+def _clip(parameters: Parameters, max_norm: float) -> float:
+    """Scale the gradients down to `max_norm` (0: never) and give the norm they had."""
+    norm = _norm([_gradient(parameter) for parameter in parameters])
+    if max_norm and math.isfinite(norm) and norm > max_norm:
+        for parameter in parameters:
+            _gradient(parameter).mul_(max_norm / norm)
+    return norm
+
+
+def _norm(gradients: Parameters) -> float:
+    return float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])))
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
+def _mean_figures(steps: Sequence[Figures]) -> Figures:
+    names = dict.fromkeys(name for step in steps for name in step)
+    values = {name: [step[name] for step in steps if name in step] for name in names}
+    return {name: sum(found) / len(found) for name, found in values.items()}
+
+
+def _tensors(batch: Experience, minibatch: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {
+        "rows": torch.cat(list(minibatch)),
+        "input_ids": batch.episodes.input_ids_BT,
+        "attention_mask": batch.episodes.attention_mask_BT,
+        "response_mask": batch.episodes.mask_BR,
+        "old_logprobs": batch.old_logprobs_BR,
+        "old_values": batch.old_values_BR,
+        "advantages": batch.advantages_BR,
+        "returns": batch.returns_BR,
+    }
