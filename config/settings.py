@@ -22,7 +22,7 @@ PODIUM_HOME = Path(env.str("PODIUM_HOME", str(BASE_DIR / ".podium"))).resolve()
 def _secret_key() -> str:
     """The environment's; on a local machine, one generated at first start and kept in a file of mode 0600."""
     if key := env.str("DJANGO_SECRET_KEY", ""):
-        return key
+        return str(key)
     if IS_PRODUCTION:
         raise ImproperlyConfigured("Set DJANGO_SECRET_KEY to a long random text: production has no default.")
     path = PODIUM_HOME / "secret_key"
@@ -36,7 +36,7 @@ def _secret_key() -> str:
 
 
 def _required_in_production(name: str, default: str) -> str:
-    value = env.str(name, "")
+    value = str(env.str(name, ""))
     if not value and IS_PRODUCTION:
         raise ImproperlyConfigured(f"Set {name}: production has no default.")
     return value or default

@@ -30,17 +30,23 @@ class User(AbstractUser):
     uid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=120, blank=True)
-    is_held_out = models.BooleanField(default=False, help_text="Rankings of held-out labelers test models and never train them.")
-    is_imported = models.BooleanField(default=False, help_text="Stands for a labeler of an imported file; cannot log in.")
+    is_held_out = models.BooleanField(
+        default=False, help_text="Rankings of held-out labelers test models and never train them."
+    )
+    is_imported = models.BooleanField(
+        default=False, help_text="Stands for a labeler of an imported file; cannot log in."
+    )
     languages = models.JSONField(default=list, blank=True, help_text="ISO codes; empty means any.")
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
     objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
 
-    class Meta(AbstractUser.Meta):  # type: ignore[name-defined,misc]
+    class Meta(AbstractUser.Meta):
         constraints = [
-            models.CheckConstraint(condition=Q(is_imported=False) | Q(is_active=False), name="user_imported_is_inactive"),
+            models.CheckConstraint(
+                condition=Q(is_imported=False) | Q(is_active=False), name="user_imported_is_inactive"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -78,12 +84,11 @@ class Invitation(PublicModel):
                 name="invitation_accepted_by_somebody",
             ),
             models.CheckConstraint(
-                condition=Q(accepted_at__isnull=True) | Q(revoked_at__isnull=True), name="invitation_accepted_or_revoked"
+                condition=Q(accepted_at__isnull=True) | Q(revoked_at__isnull=True),
+                name="invitation_accepted_or_revoked",
             ),
             models.CheckConstraint(condition=Q(expires_at__gt=models.F("created_at")), name="invitation_expires_later"),
         ]
 
     def __str__(self) -> str:
         return f"{self.role} of {self.project}"
-
-

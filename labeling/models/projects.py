@@ -46,7 +46,9 @@ class Project(PublicModel):
     rate_first = models.BooleanField(default=False, help_text="Labelers rate each response 1 to 7 before they rank.")
     flags = ArrayField(models.CharField(max_length=200), default=default_flags, blank=True)
     lease_minutes = models.PositiveSmallIntegerField(
-        default=15, validators=[MinValueValidator(1), MaxValueValidator(240)], help_text="How long a claimed task stays with its labeler."
+        default=15,
+        validators=[MinValueValidator(1), MaxValueValidator(240)],
+        help_text="How long a claimed task stays with its labeler.",
     )
     prompts_per_customer = models.PositiveIntegerField(default=200, help_text="Cap on prompts taken from one customer.")
     max_prompt_chars = models.PositiveIntegerField(default=60_000, help_text="Longer prompts are refused at import.")
@@ -58,7 +60,9 @@ class Project(PublicModel):
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(condition=Q(overlap__gte=1, overlap__lte=50), name="project_overlap_1_to_50"),
-            models.CheckConstraint(condition=Q(lease_minutes__gte=1, lease_minutes__lte=240), name="project_lease_1_to_240"),
+            models.CheckConstraint(
+                condition=Q(lease_minutes__gte=1, lease_minutes__lte=240), name="project_lease_1_to_240"
+            ),
         ]
 
     def __str__(self) -> str:

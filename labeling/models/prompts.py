@@ -3,7 +3,6 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 
 from labeling.models.base import PublicModel
 from labeling.models.projects import Project
@@ -61,15 +60,21 @@ class ImportBatch(PublicModel):
     num_rows = models.PositiveIntegerField(default=0)
     num_taken = models.PositiveIntegerField(default=0)
     num_refused = models.PositiveIntegerField(default=0)
-    counts = models.JSONField(default=dict, help_text="Further counts: prompts, responses, rankings, refusals by reason.")
+    counts = models.JSONField(
+        default=dict, help_text="Further counts: prompts, responses, rankings, refusals by reason."
+    )
     error = models.TextField(blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-created_at"]
         constraints = [
-            models.CheckConstraint(condition=Q(kind__in=["prompts", "rankings", "demonstrations"]), name="import_kind_known"),
-            models.CheckConstraint(condition=Q(state__in=["preview", "running", "done", "failed"]), name="import_state_known"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["prompts", "rankings", "demonstrations"]), name="import_kind_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["preview", "running", "done", "failed"]), name="import_state_known"
+            ),
             models.CheckConstraint(
                 condition=~Q(state="done") | Q(num_rows=models.F("num_taken") + models.F("num_refused")),
                 name="import_taken_and_refused_add_up",
@@ -118,7 +123,9 @@ class Prompt(PublicModel):
     split = models.CharField(max_length=5, choices=Split)
     is_retired = models.BooleanField(default=False)
 
-    content_hash = models.CharField(max_length=64, editable=False, help_text="SHA-256 of the messages as canonical JSON.")
+    content_hash = models.CharField(
+        max_length=64, editable=False, help_text="SHA-256 of the messages as canonical JSON."
+    )
     text = models.TextField(editable=False, help_text="All messages as one text, for search.")
     num_chars = models.PositiveIntegerField(editable=False)
 

@@ -1,4 +1,4 @@
-"""Judgements: rankings and demonstrations. Append-only: an edit is a new revision (triggers in the migrations hold that)."""
+"""Judgements: rankings and demonstrations. Append-only: an edit is a new revision (triggers hold that)."""
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -50,7 +50,9 @@ class Ranking(Judgement):
         NONE_ACCEPTABLE = "none_acceptable", "None is acceptable"
 
     task = models.ForeignKey(Task, on_delete=models.PROTECT, related_name="rankings")
-    slot = models.ForeignKey(Slot, null=True, blank=True, on_delete=models.PROTECT, related_name="rankings", help_text="NULL: surplus")
+    slot = models.ForeignKey(
+        Slot, null=True, blank=True, on_delete=models.PROTECT, related_name="rankings", help_text="NULL: surplus"
+    )
     replaces = models.OneToOneField("self", null=True, blank=True, on_delete=models.PROTECT, related_name="replaced_by")
     outcome = models.CharField(max_length=16, choices=Outcome, default=Outcome.RANKED)
     displayed = ArrayField(models.PositiveSmallIntegerField())
@@ -108,7 +110,9 @@ class Demonstration(Judgement):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["slot", "revision"], name="demonstration_one_per_slot"),
-            models.UniqueConstraint(fields=["prompt", "labeler", "revision"], name="demonstration_one_per_prompt_and_labeler"),
+            models.UniqueConstraint(
+                fields=["prompt", "labeler", "revision"], name="demonstration_one_per_prompt_and_labeler"
+            ),
             models.CheckConstraint(
                 condition=Q(revision=1, replaces__isnull=True) | Q(revision__gte=2, replaces__isnull=False),
                 name="demonstration_revision_and_replaces_agree",

@@ -35,7 +35,9 @@ class Model(PublicModel):
             models.UniqueConstraint(fields=["project", "name"], name="model_unique_name"),
             models.UniqueConstraint(fields=["project"], condition=Q(is_current=True), name="model_one_current_policy"),
             models.CheckConstraint(condition=Q(kind__in=["policy", "reward", "external"]), name="model_kind_known"),
-            models.CheckConstraint(condition=Q(is_current=False) | Q(kind="policy", is_retired=False), name="model_current_is_a_policy"),
+            models.CheckConstraint(
+                condition=Q(is_current=False) | Q(kind="policy", is_retired=False), name="model_current_is_a_policy"
+            ),
             models.CheckConstraint(
                 condition=Q(kind="external", storage_key="") | (~Q(kind="external") & ~Q(storage_key="")),
                 name="model_with_weights_has_files",

@@ -56,7 +56,9 @@ class Run(PublicModel):
 
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     owner = models.CharField(max_length=120, blank=True, help_text="The worker that has it.")
-    fence = models.PositiveBigIntegerField(default=0, help_text="Grows with each claim; a write with an older one is void.")
+    fence = models.PositiveBigIntegerField(
+        default=0, help_text="Grows with each claim; a write with an older one is void."
+    )
     attempt = models.PositiveSmallIntegerField(default=0)
     queued_at = models.DateTimeField(null=True, blank=True)
     rung_at = models.DateTimeField(null=True, blank=True, help_text="When the broker was last told.")
@@ -79,14 +81,24 @@ class Run(PublicModel):
         constraints = [
             models.CheckConstraint(condition=Q(stage__in=Stage.values), name="run_stage_known"),
             models.CheckConstraint(
-                condition=Q(state="draft", queued_at__isnull=True, lease_until__isnull=True, finished_at__isnull=True, owner="")
-                | Q(state="queued", queued_at__isnull=False, lease_until__isnull=True, finished_at__isnull=True, owner="")
+                condition=Q(
+                    state="draft", queued_at__isnull=True, lease_until__isnull=True, finished_at__isnull=True, owner=""
+                )
+                | Q(
+                    state="queued",
+                    queued_at__isnull=False,
+                    lease_until__isnull=True,
+                    finished_at__isnull=True,
+                    owner="",
+                )
                 | (
                     Q(state__in=["running", "cancelling"], started_at__isnull=False, lease_until__isnull=False)
                     & Q(finished_at__isnull=True)
                     & ~Q(owner="")
                 )
-                | Q(state__in=["succeeded", "failed", "cancelled"], lease_until__isnull=True, finished_at__isnull=False),
+                | Q(
+                    state__in=["succeeded", "failed", "cancelled"], lease_until__isnull=True, finished_at__isnull=False
+                ),
                 name="run_state_and_times_agree",
             ),
             models.CheckConstraint(
@@ -119,7 +131,9 @@ class RunInput(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="inputs")
     name = models.CharField(max_length=40)
     snapshot = models.ForeignKey(Snapshot, null=True, blank=True, on_delete=models.PROTECT, related_name="run_inputs")
-    model = models.ForeignKey("labeling.Model", null=True, blank=True, on_delete=models.PROTECT, related_name="run_inputs")
+    model = models.ForeignKey(
+        "labeling.Model", null=True, blank=True, on_delete=models.PROTECT, related_name="run_inputs"
+    )
 
     class Meta:
         constraints = [

@@ -43,7 +43,8 @@ class Task(PublicModel):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(kind__in=["rank", "compare", "demonstrate", "write_prompt", "annotate"]), name="task_kind_known"
+                condition=Q(kind__in=["rank", "compare", "demonstrate", "write_prompt", "annotate"]),
+                name="task_kind_known",
             ),
             models.CheckConstraint(condition=Q(state__in=["open", "closed"]), name="task_state_known"),
             models.CheckConstraint(
@@ -53,11 +54,13 @@ class Task(PublicModel):
                 name="task_num_responses_fits_kind",
             ),
             models.CheckConstraint(
-                condition=Q(kind="write_prompt") | Q(prompt__isnull=False), name="task_has_a_prompt_unless_it_asks_for_one"
+                condition=Q(kind="write_prompt") | Q(prompt__isnull=False),
+                name="task_has_a_prompt_unless_it_asks_for_one",
             ),
             models.CheckConstraint(condition=Q(num_wanted__gte=1), name="task_wants_at_least_one"),
             models.CheckConstraint(
-                condition=Q(is_imported=True) | Q(num_responses__lte=MAX_RESPONSES_FOR_PEOPLE), name="task_for_people_up_to_9"
+                condition=Q(is_imported=True) | Q(num_responses__lte=MAX_RESPONSES_FOR_PEOPLE),
+                name="task_for_people_up_to_9",
             ),
         ]
         indexes = [models.Index(fields=["project", "-created_at"], name="task_newest")]
@@ -123,7 +126,9 @@ class Slot(PublicModel):
             ),
         ]
         indexes = [
-            models.Index(F("project"), F("priority").desc(), F("task"), F("number"), condition=Q(state="open"), name="slot_open"),
+            models.Index(
+                F("project"), F("priority").desc(), F("task"), F("number"), condition=Q(state="open"), name="slot_open"
+            ),
             models.Index(fields=["lease_until"], condition=Q(state="held"), name="slot_held"),
             models.Index(fields=["holder", "project"], condition=Q(state="held"), name="slot_held_by"),
         ]
@@ -170,7 +175,9 @@ class Draft(models.Model):
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="drafts")
     labeler = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="drafts")
     payload = models.JSONField(default=dict)
-    version = models.PositiveIntegerField(default=1, help_text="Grows with each save; an older one never overwrites a newer.")
+    version = models.PositiveIntegerField(
+        default=1, help_text="Grows with each save; an older one never overwrites a newer."
+    )
     saved_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -178,5 +185,3 @@ class Draft(models.Model):
 
     def __str__(self) -> str:
         return f"draft {self.version} of {self.task_id}"
-
-
