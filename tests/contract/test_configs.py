@@ -17,6 +17,7 @@ PATHS = {
     "generate": {"model": "m", "prompts": "p"},
     "evaluate": {"reward_model": "r", "dataset": "d"},
 }
+FREE_TEXT = ("server_url", "server_model")
 
 
 @pytest.mark.parametrize("stage", configs.STAGES)
@@ -41,7 +42,7 @@ def test_every_field_tells_a_form_what_it_needs(stage: str) -> None:
             assert spec.min is not None, spec.name
             assert spec.max is not None, spec.name
         if spec.type is str:
-            assert spec.input or spec.choices, spec.name
+            assert spec.input or spec.choices or spec.name in FREE_TEXT, spec.name
 
 
 def test_the_paper_preset_has_the_papers_numbers() -> None:
@@ -84,7 +85,12 @@ def test_the_paper_preset_has_the_papers_numbers() -> None:
         ("ppo", {"ptx_coef": 27.8, "pretraining_text": ""}, "pretraining_text"),
         ("ppo", {"whiten_rewards": 1}, "whiten_rewards"),
         ("generate", {"temperature": 0.0}, "temperature"),
+        ("generate", {"model": ""}, "model"),
+        ("generate", {"backend": "openai", "server_model": "m"}, "server_url"),
+        ("generate", {"backend": "openai", "server_url": "file:///etc/passwd", "server_model": "m"}, "server_url"),
+        ("generate", {"backend": "openai", "server_url": "http://127.0.0.1/v1"}, "server_model"),
         ("evaluate", {"dataset": ""}, "dataset"),
+        ("evaluate", {"truthfulqa": "f"}, "model"),
         ("evaluate", {"reward_model": ""}, "reward_model"),
         ("evaluate", {"prompts": "p"}, "model"),
     ],

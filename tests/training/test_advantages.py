@@ -54,16 +54,12 @@ def test_k1_is_the_log_ratio_of_sampled_tokens_and_zero_on_padding() -> None:
 
 
 def test_a_response_without_an_end_gets_its_score_replaced() -> None:
-    scores = advantages.end_scores(
-        torch.tensor([2.0, 3.0]), torch.tensor([True, False]), rule="replace", amount=-1.0
-    )
+    scores = advantages.end_scores(torch.tensor([2.0, 3.0]), torch.tensor([True, False]), rule="replace", amount=-1.0)
     assert scores.tolist() == [2.0, -1.0]
 
 
 def test_a_response_without_an_end_can_be_penalised_instead() -> None:
-    scores = advantages.end_scores(
-        torch.tensor([2.0, 3.0]), torch.tensor([True, False]), rule="penalise", amount=1.5
-    )
+    scores = advantages.end_scores(torch.tensor([2.0, 3.0]), torch.tensor([True, False]), rule="penalise", amount=1.5)
     assert scores.tolist() == [2.0, 1.5]
 
 
@@ -95,9 +91,7 @@ def test_gae_matches_the_recursion_worked_by_hand() -> None:
     # discount 1, λ 0.5, rewards 0 0 1, values 0.5 0.25 0.5; the last step bootstraps 0.
     # δ3 = 1 − 0.5 = 0.5; δ2 = 0 + 0.5 − 0.25 = 0.25; δ1 = 0 + 0.25 − 0.5 = −0.25
     # A3 = 0.5; A2 = 0.25 + 0.5·0.5 = 0.5; A1 = −0.25 + 0.5·0.5 = 0
-    gains, returns = advantages.gae(
-        rows([0, 0, 1]), rows([0.5, 0.25, 0.5]), mask([1, 1, 1]), discount=1.0, lam=0.5
-    )
+    gains, returns = advantages.gae(rows([0, 0, 1]), rows([0.5, 0.25, 0.5]), mask([1, 1, 1]), discount=1.0, lam=0.5)
     torch.testing.assert_close(gains, rows([0.0, 0.5, 0.5]))
     torch.testing.assert_close(returns, rows([0.5, 0.75, 1.0]))
 

@@ -29,7 +29,14 @@ class CountingReward(torch.nn.Module):
 
 def config(**changes: Any) -> GPT2Config:
     return GPT2Config(
-        vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=2, n_positions=32, eos_token_id=END, pad_token_id=PAD, **changes
+        vocab_size=VOCABULARY,
+        n_embd=32,
+        n_layer=2,
+        n_head=2,
+        n_positions=32,
+        eos_token_id=END,
+        pad_token_id=PAD,
+        **changes,
     )
 
 
@@ -67,7 +74,12 @@ RULE = experience.RewardRule(
 
 
 def collect(
-    models: experience.Models, iteration: int, *, num_rows: int = 32, minibatch_size: int = 16, micro_batch_size: int = 16
+    models: experience.Models,
+    iteration: int,
+    *,
+    num_rows: int = 32,
+    minibatch_size: int = 16,
+    micro_batch_size: int = 16,
 ) -> tuple[experience.Experience, experience.Plan]:
     prompts = [PROMPTS[row % len(PROMPTS)] for row in range(num_rows)]
     rule = rollout.SamplingRule(end_token_id=END, pad_token_id=PAD, max_new_tokens=10)
@@ -138,7 +150,8 @@ def test_a_plan_visits_every_row_once_and_is_the_same_for_the_same_seed() -> Non
     plan = experience.make_plan(10, minibatch_size=4, micro_batch_size=3, seed=5)
     assert [[len(rows) for rows in minibatch] for minibatch in plan] == [[3, 1], [3, 1], [2]]
     flat = torch.cat([rows for minibatch in plan for rows in minibatch]).tolist()
-    assert sorted(flat) == list(range(10)) and flat != list(range(10))
+    assert sorted(flat) == list(range(10))
+    assert flat != list(range(10))
     again = experience.make_plan(10, minibatch_size=4, micro_batch_size=3, seed=5)
     assert flat == torch.cat([rows for minibatch in again for rows in minibatch]).tolist()
 
@@ -163,7 +176,9 @@ def test_ppo_ptx_adds_gamma_times_the_pretraining_gradient_to_the_ppo_gradient()
     for measure_ratio in (True, False):
         ppo._accumulate_ppo(batch, plan[0])
         figures = ppo._accumulate_ptx(text(), measure_ratio=measure_ratio)
-        torch.testing.assert_close(gradients_of(models.policy), ppo_gradient + 3.0 * text_gradient, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(
+            gradients_of(models.policy), ppo_gradient + 3.0 * text_gradient, atol=1e-6, rtol=1e-5
+        )
         assert figures["ppo/ptx_loss"] == pytest.approx(loss.item(), rel=1e-5)
         if measure_ratio:
             assert figures["ppo/ptx_grad_ratio"] == pytest.approx(

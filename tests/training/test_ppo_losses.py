@@ -25,17 +25,13 @@ def test_the_policy_loss_takes_the_worse_of_plain_and_clipped() -> None:
     assert loss.clip_fraction.item() == pytest.approx(1 / 3)
     assert loss.ratio_mean.item() == pytest.approx(3.1 / 3)
     assert loss.ratio_max_error.item() == pytest.approx(0.5)
-    assert loss.approx_kl.item() == pytest.approx(
-        (math.log(1.5) ** 2 + math.log(0.5) ** 2 + math.log(1.1) ** 2) / 6
-    )
+    assert loss.approx_kl.item() == pytest.approx((math.log(1.5) ** 2 + math.log(0.5) ** 2 + math.log(1.1) ** 2) / 6)
 
 
 def test_the_policy_loss_and_its_clip_fraction_do_not_see_padding() -> None:
     new = torch.tensor([[math.log(1.5), NAN], [0.0, 50.0]], requires_grad=True)
     kept = torch.tensor([[True, False], [True, False]])
-    loss = ppo_losses.policy_loss(
-        new, torch.zeros(2, 2), torch.tensor([[1.0, 7.0], [2.0, -9.0]]), kept, clip=0.2
-    )
+    loss = ppo_losses.policy_loss(new, torch.zeros(2, 2), torch.tensor([[1.0, 7.0], [2.0, -9.0]]), kept, clip=0.2)
     assert loss.loss.item() == pytest.approx((-1.2 - 2.0) / 2)
     assert loss.clip_fraction.item() == 0.5
     loss.loss.backward()

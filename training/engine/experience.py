@@ -13,7 +13,13 @@ from torch import Tensor
 
 from training.engine import advantages
 from training.engine.rollout import Responses
-from training.engine.scoring import Episodes, end_rewards, response_logprobs, response_logprobs_and_entropy, response_values
+from training.engine.scoring import (
+    Episodes,
+    end_rewards,
+    response_logprobs,
+    response_logprobs_and_entropy,
+    response_values,
+)
 
 Plan = list[list[Tensor]]
 """The minibatches of one pass, each a list of micro-batches, each a tensor of row numbers."""
@@ -66,7 +72,7 @@ class Experience:
 def make_plan(num_rows: int, *, minibatch_size: int, micro_batch_size: int, seed: int) -> Plan:
     """A shuffled pass over all rows. The same seed gives the same pass, so nothing of it needs a checkpoint."""
     order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(seed))
-    return [list(minibatch.split(micro_batch_size)) for minibatch in order.split(minibatch_size)]
+    return [list(torch.split(minibatch, micro_batch_size)) for minibatch in torch.split(order, minibatch_size)]
 
 
 @torch.no_grad()
@@ -110,7 +116,13 @@ def experience(judgement: Judgement, episodes: Episodes, has_end_B: Tensor, *, r
         advantages_BR=advantages.whiten(advantages_BR, mask_BR),
         returns_BR=returns_BR,
         figures=_figures(
-            judgement, mask_BR, scores_B=scores_B, kl_BR=kl_BR, returns_BR=returns_BR, has_end_B=has_end_B, kl_coef=rule.kl_coef
+            judgement,
+            mask_BR,
+            scores_B=scores_B,
+            kl_BR=kl_BR,
+            returns_BR=returns_BR,
+            has_end_B=has_end_B,
+            kl_coef=rule.kl_coef,
         ),
     )
 

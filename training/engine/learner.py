@@ -66,7 +66,9 @@ class Learner:
             steps.append(self._step(batch, minibatch, ptx, is_first=not steps))
         return _mean_figures(steps)
 
-    def _step(self, batch: Experience, minibatch: Sequence[Tensor], ptx: Iterator[Episodes], *, is_first: bool) -> Figures:
+    def _step(
+        self, batch: Experience, minibatch: Sequence[Tensor], ptx: Iterator[Episodes], *, is_first: bool
+    ) -> Figures:
         figures = self._accumulate_ppo(batch, minibatch)
         if is_first:
             figures["ppo/first_ratio_error"] = figures["ppo/ratio_error"]
@@ -147,7 +149,7 @@ class Learner:
 
     def _backward_text(self, text: Episodes) -> float:
         num_tokens, total = int(text.mask_BR.sum()), 0.0
-        for rows in torch.arange(len(text)).split(self.rule.ptx_micro_batch_size):
+        for rows in torch.split(torch.arange(len(text)), self.rule.ptx_micro_batch_size):
             part = text.rows(rows)
             with self.autocast():
                 logprobs_BR = response_logprobs(self.policy, part, temperature=1.0)

@@ -3,8 +3,8 @@
 Shape legend: N prompts, K samples per prompt, B = N·K rows, P prompt tokens, R response positions, V vocabulary,
 A rows still alive. Masks are boolean and True means keep.
 
-Every row draws its own random numbers before sampling starts (`row_uniforms`), so what a row says depends on the seed and
-on its own name, not on its neighbours, on the order of the batch, or on a resume.
+Every row draws its own random numbers before sampling starts (`row_uniforms`), so what a row says depends on the seed
+and on its own name, not on its neighbours, on the order of the batch, or on a resume.
 """
 
 import hashlib
@@ -69,8 +69,8 @@ def sample(
 ) -> Responses:
     """K samples for each prompt; row n·K + k is sample k of prompt n.
 
-    `uniforms_BR` holds at least `rule.max_new_tokens` numbers per row. The log-probabilities are the sampler's own, at the
-    sampling temperature; PPO recomputes them with the training forward.
+    `uniforms_BR` holds at least `rule.max_new_tokens` numbers per row. The log-probabilities are the sampler's own, at
+    the sampling temperature; PPO recomputes them with the training forward.
     """
     _check_lengths(model, prompts, rule)
     prompt_NP, mask_NP = left_padded(prompts, rule.pad_token_id, device=_device(model))
@@ -151,9 +151,7 @@ class _Decoder:
 
     def _record(self, t: int, logits_AV: Tensor) -> Tensor:
         uniforms_A = self.uniforms_BR[self.alive_A, t]
-        tokens_A, logprobs_A = pick(
-            logits_AV, uniforms_A, temperature=self.rule.temperature, top_p=self.rule.top_p
-        )
+        tokens_A, logprobs_A = pick(logits_AV, uniforms_A, temperature=self.rule.temperature, top_p=self.rule.top_p)
         self.tokens_BR[self.alive_A, t] = tokens_A
         self.logprobs_BR[self.alive_A, t] = logprobs_A
         return tokens_A
@@ -195,4 +193,5 @@ def _check_lengths(model: Any, prompts: Sequence[Sequence[int]], rule: SamplingR
 
 
 def _device(model: Any) -> torch.device:
-    return next(iter(model.parameters())).device
+    device: torch.device = next(iter(model.parameters())).device
+    return device

@@ -1,10 +1,10 @@
 """What policy, value and reward models say about finished episodes: right-padded rows of prompt and response.
 
-Shape legend: B episodes, T tokens of a row (prompt and response), R response positions, N kept response tokens of all rows,
-D hidden size, V vocabulary. Masks are boolean and True means keep.
+Shape legend: B episodes, T tokens of a row (prompt and response), R response positions, N kept response tokens of all
+rows, D hidden size, V vocabulary. Masks are boolean and True means keep.
 
-The policy's log-probability of response token t, and the value before it, are read at the token in front of it; the reward
-at the last token of the response. Only those positions ever meet the unembedding, in chunks, in fp32.
+The policy's log-probability of response token t, and the value before it, are read at the token in front of it; the
+reward at the last token of the response. Only those positions ever meet the unembedding, in chunks, in fp32.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class Episodes:
         )
 
     @property
-    def response_BR(self) -> Tensor:
+    def response_ids(self) -> Tensor:
         """Response token ids; whatever stands at the clamped index outside the mask."""
         return self.input_ids_BT.gather(1, self.index_BR)
 
@@ -79,11 +79,13 @@ def episodes(
 def response_logprobs(model: Any, batch: Episodes, *, temperature: float, chunk_tokens: int = CHUNK_TOKENS) -> Tensor:
     """log π(token) of every response token at the sampling temperature, [B, R] in fp32, zero outside the mask."""
     hidden_ND = _hidden_before(model, batch)
-    targets_N = batch.response_BR[batch.mask_BR]
+    targets_N = batch.response_ids[batch.mask_BR]
     head = model.get_output_embeddings()
     chunks = [
         _chunk_logprobs(head, hidden, targets, temperature, save_memory=len(targets_N) > chunk_tokens)
-        for hidden, targets in zip(hidden_ND.split(chunk_tokens), targets_N.split(chunk_tokens), strict=True)
+        for hidden, targets in zip(
+            torch.split(hidden_ND, chunk_tokens), torch.split(targets_N, chunk_tokens), strict=True
+        )
     ]
     return _scatter(torch.cat(chunks), batch.mask_BR)
 
@@ -94,10 +96,10 @@ def response_logprobs_and_entropy(
 ) -> tuple[Tensor, Tensor]:
     """`response_logprobs` to the last bit, and the entropy in nats of what each token was drawn from; [B, R] each."""
     hidden_ND = _hidden_before(model, batch)
-    targets_N = batch.response_BR[batch.mask_BR]
+    targets_N = batch.response_ids[batch.mask_BR]
     head = model.get_output_embeddings()
     logprobs, entropies = [], []
-    for hidden, targets in zip(hidden_ND.split(chunk_tokens), targets_N.split(chunk_tokens), strict=True):
+    for hidden, targets in zip(torch.split(hidden_ND, chunk_tokens), torch.split(targets_N, chunk_tokens), strict=True):
         logits_NV = head(hidden).float() / temperature
         logprobs.append(_picked(logits_NV, targets))
         entropies.append(entropy(logits_NV))
@@ -123,7 +125,7 @@ def end_rewards(model: Any, batch: Episodes) -> Tensor:
 
 
 def _hidden(model: Any, batch: Episodes) -> Tensor:
-    """Last hidden states, [B, T, D]: the base model alone, so that no logits are made. Position ids come from the mask."""
+    """Last hidden states, [B, T, D], of the base model alone: no logits. Position ids come from the mask."""
     output = model.base_model(
         input_ids=batch.input_ids_BT,
         attention_mask=batch.attention_mask_BT.long(),

@@ -106,12 +106,36 @@ class PPOConfig(TrainingConfig):
         " does; the paper does not say).",
         group="ppo",
     )
-    missing_end_penalty: float = option(
-        1.0,
-        "Subtracted from the score of a response that was cut off before its end token.",
+    missing_end_rule: str = option(
+        "penalise",
+        "What happens to the score of a response that was cut off before its end token: a penalty is subtracted from"
+        " it, a fixed score replaces it (OpenAI's summarisation code: −1), or it stands.",
         group="ppo",
-        min=0.0,
-        max=100.0,
+        choices=("penalise", "replace", "keep"),
+    )
+    missing_end_penalty: float = option(
+        1.0, "Subtracted when the rule for a missing end is 'penalise'.", group="ppo", min=0.0, max=100.0
+    )
+    missing_end_score: float = option(
+        -1.0, "The score itself when the rule for a missing end is 'replace'.", group="ppo", min=-100.0, max=100.0
+    )
+    kl_control: str = option(
+        "fixed",
+        "'fixed' keeps β constant (InstructGPT). 'adaptive' steers β so that the mean KL of a response stays at the KL"
+        " target (Ziegler et al. 2019).",
+        group="ppo",
+        choices=("fixed", "adaptive"),
+    )
+    kl_target: float = option(
+        6.0, "Mean KL of a response that adaptive control aims at.", group="ppo", min=0.01, max=1000.0, unit="nats"
+    )
+    kl_horizon: int = option(
+        10_000,
+        "Episodes in which adaptive control may change β by a fifth.",
+        group="ppo",
+        min=1,
+        max=10_000_000,
+        unit="episodes",
     )
     kl_budget: float = option(
         20.0,
@@ -120,6 +144,17 @@ class PPOConfig(TrainingConfig):
         min=0.0,
         max=10_000.0,
         unit="nats",
+    )
+    stop_at_kl_budget: bool = option(
+        False, "End the run, successfully, once the mean KL of a response has passed the budget.", group="ppo"
+    )
+    num_valid_prompts: int = option(
+        32,
+        "At most this many prompts of the valid split are answered before and after, by the published weights.",
+        group="limits",
+        min=0,
+        max=10_000,
+        unit="prompts",
     )
     ema_decay: float = option(
         0.992,

@@ -10,7 +10,7 @@ from training.contract.configs.stage import StageConfig
 class GenerateConfig(StageConfig):
     """Generate: K responses for each prompt, to be ranked by people."""
 
-    model: str = path("policy_model", "The model that answers.", group="model", required=True)
+    model: str = path("policy_model", "The model that answers. Needed unless a server answers.", group="model")
     prompts: str = path("snapshot:prompts", "Prompts to answer.", required=True)
 
     split: str = option(
@@ -44,10 +44,40 @@ class GenerateConfig(StageConfig):
     max_new_tokens: int = option(128, "Longest response.", group="sampling", min=4, max=32_768, unit="tokens")
     batch_size: int = option(16, "Responses sampled together.", group="limits", min=1, max=4096)
 
+    backend: str = option(
+        "local",
+        "Who answers: the model, in this process, or any server with OpenAI's chat completions API.",
+        group="model",
+        choices=("local", "openai"),
+    )
+    server_url: str = option(
+        "",
+        "Address of the server up to and with /v1. A key, if it wants one, comes from OPENAI_API_KEY.",
+        group="model",
+    )
+    server_model: str = option("", "The model's name on the server.", group="model")
+    server_concurrency: int = option(4, "Requests to the server at one time.", group="limits", min=1, max=256)
+    server_retries: int = option(
+        3,
+        "Tries after the first when the server is busy or does not answer, each after a longer wait.",
+        group="limits",
+        min=0,
+        max=20,
+    )
+    server_timeout: float = option(
+        120.0, "Longest wait for one answer of the server.", group="limits", min=1.0, max=3600.0, unit="seconds"
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.temperature == 0.0 and self.num_responses > 1:
             raise ConfigError("temperature", "must be above 0 for more than one response: all would be the same")
+        if self.backend == "local" and not self.model:
+            raise ConfigError("model", "must be given, because it is to answer")
+        if self.backend == "openai" and not self.server_url.startswith(("http://", "https://")):
+            raise ConfigError("server_url", "must be an http or https address, because a server is to answer")
+        if self.backend == "openai" and not self.server_model:
+            raise ConfigError("server_model", "must be given, because a server is to answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +97,9 @@ class EvaluateConfig(StageConfig):
     prompts: str = path("snapshot:prompts", "Prompts: reward and KL of the policy's answers.")
     text: str = path(
         "snapshot:text", "Held-out pretraining text: loss of the policy and of its reference (alignment tax)."
+    )
+    truthfulqa: str = path(
+        "file", "TruthfulQA as CSV: multiple-choice accuracy (MC1, MC2) of the policy and of its reference."
     )
 
     split: str = option(
@@ -92,9 +125,10 @@ class EvaluateConfig(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.dataset or self.prompts or self.text):
-            raise ConfigError("dataset", "or prompts or text must be given: there is nothing to measure")
+        policy_data = self.prompts or self.text or self.truthfulqa
+        if not (self.dataset or policy_data):
+            raise ConfigError("dataset", "or prompts, text or truthfulqa must be given: there is nothing to measure")
         if self.dataset and not self.reward_model:
             raise ConfigError("reward_model", "must be given, because rankings are given: it is what they measure")
-        if (self.prompts or self.text) and not self.model:
-            raise ConfigError("model", "must be given, because prompts or text are given: it is what they measure")
+        if policy_data and not self.model:
+            raise ConfigError("model", "must be given, because prompts, text or questions are: it is what they measure")
