@@ -126,8 +126,15 @@ class Slot(PublicModel):
             ),
         ]
         indexes = [
+            # In the order of a claim: one kind's open slots, most urgent first.
             models.Index(
-                F("project"), F("priority").desc(), F("task"), F("number"), condition=Q(state="open"), name="slot_open"
+                F("project"),
+                F("kind"),
+                F("priority").desc(),
+                F("task"),
+                F("number"),
+                condition=Q(state="open"),
+                name="slot_open_by_kind",
             ),
             models.Index(fields=["lease_until"], condition=Q(state="held"), name="slot_held"),
             models.Index(fields=["holder", "project"], condition=Q(state="held"), name="slot_held_by"),
