@@ -5,7 +5,7 @@ The same description checks a config, fills the web form and prints the command 
 
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any, Final
 
 GROUPS: Final = ("model", "data", "optimisation", "ppo", "sampling", "limits")
@@ -91,8 +91,9 @@ def path(input: str, help: str, *, group: str = "data", required: bool = False) 
 
 
 def specs(config_type: type) -> tuple[FieldSpec, ...]:
-    """The fields of a config class, in the order in which a form shows them."""
-    return tuple(_spec(item) for item in fields(config_type))
+    """The fields of a config class, in the order in which a form shows them: its own, then those of every stage."""
+    shared = {item.name for base in config_type.__mro__[1:] if is_dataclass(base) for item in fields(base)}
+    return tuple(_spec(item) for item in sorted(fields(config_type), key=lambda item: item.name in shared))
 
 
 def check(config: Any) -> None:

@@ -1,0 +1,153 @@
+"""Building, loading and saving models: language models, and reward models made of them.
+
+Weights come from safetensors files alone: a pickle can run code when it is read. `trust_remote_code` is never on.
+Everything is loaded in fp32 and in eval mode: a stage that wants dropout says `model.train()` itself.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, GPT2Config, GPT2LMHeadModel
+
+from training.contract.configs import ConfigError
+from training.engine.text import Text
+
+
+class ModelError(ValueError):
+    """A model that cannot be loaded, or is not of the kind that is wanted, with the reason."""
+
+
+def build_tiny(text: Text, *, num_layers: int, width: int, num_heads: int, context: int, seed: int) -> Any:
+    """A small GPT-2 with fresh weights; the same seed gives the same weights."""
+    config = GPT2Config(
+        vocab_size=len(text),
+        n_positions=context,
+        n_embd=width,
+        n_layer=num_layers,
+        n_head=num_heads,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=text.tokenizer.bos_token_id,
+        eos_token_id=text.end_id,
+        pad_token_id=text.pad_id,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model: Any = GPT2LMHeadModel(config)
+    return model.eval()
+
+
+def load_policy(model: str, text: Text) -> Any:
+    """A causal language model in fp32, its embedding grown if `text` had to add a token. Raises ModelError."""
+    policy = _load(AutoModelForCausalLM, model, text)
+    if len(text) > policy.get_input_embeddings().num_embeddings:
+        policy.resize_token_embeddings(len(text), mean_resizing=True)
+    return policy
+
+
+def reward_from_policy(model: str, text: Text, *, seed: int) -> Any:
+    """The SFT model without its unembedding, with a fresh scalar head.
+
+    The head is drawn from N(0, 1/√(d+1)) and has no bias (Stiennon et al. 2020, summarize-from-feedback, which
+    InstructGPT follows).
+    """
+    reward = _load(AutoModelForSequenceClassification, model, text, num_labels=1)
+    if len(text) > reward.get_input_embeddings().num_embeddings:
+        reward.resize_token_embeddings(len(text), mean_resizing=True)
+    width = _head(reward).in_features
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        _head(reward).weight.copy_(torch.randn(1, width, generator=generator) / math.sqrt(width + 1))
+    return reward
+
+
+def load_reward(model: str, text: Text) -> Any:
+    """A reward model: `score(hidden)` includes the bias that sets the reference mean to 0. Raises ModelError."""
+    reward = _load(AutoModelForSequenceClassification, model, text)
+    if reward.config.num_labels != 1:
+        raise ModelError(f"{model} has {reward.config.num_labels} labels; a reward model has one")
+    _set_bias(reward, float(getattr(reward.config, "reward_bias", 0.0)))
+    return reward
+
+
+def set_reward_bias(reward: Any, bias: float) -> None:
+    """Add `bias` to every score from now on. It is kept in the config (`reward_bias`), because other readers of the
+    folder expect a head without one; to them all scores are shifted alike, which changes no comparison."""
+    reward.config.reward_bias = bias
+    _set_bias(reward, bias)
+
+
+def save_model(model: Any, text: Text, folder: Path) -> None:
+    """Write weights (safetensors), config and tokenizer to `folder`."""
+    state = {name: tensor for name, tensor in model.state_dict().items() if name != "score.bias"}
+    model.save_pretrained(folder, state_dict=state)
+    text.save(folder)
+
+
+def set_residual_dropout(model: Any, dropout: float) -> None:
+    """Set the dropout on the residual stream, all other dropout to 0. Raises ConfigError for a model that has none."""
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Dropout)}
+    residual = [name for name in layers if name.endswith(("resid_dropout", "mlp.dropout"))]
+    if dropout and not residual:
+        raise ConfigError("dropout", f"must be 0: a {model.config.model_type} model has no residual dropout")
+    for name, module in layers.items():
+        module.p = dropout if name in residual else 0.0
+
+
+def max_positions(model: Any) -> int | None:
+    """The longest row the model can read, in tokens; None when it does not say."""
+    limit = getattr(model.config, "max_position_embeddings", None)
+    return None if limit is None else int(limit)
+
+
+def check_lengths(model: Any, *, max_prompt_tokens: int, max_response_tokens: int) -> None:
+    """Raises ConfigError when rows of these lengths do not fit the model's positions."""
+    limit = max_positions(model)
+    if limit is not None and max_prompt_tokens + max_response_tokens > limit:
+        raise ConfigError(
+            "max_prompt_tokens",
+            f"({max_prompt_tokens}) plus the longest response ({max_response_tokens}) do not fit the model's {limit}"
+            f" positions",
+        )
+
+
+def num_parameters(model: Any) -> int:
+    """How many numbers the model learns; tied weights count once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _load(auto_class: Any, model: str, text: Text, **options: Any) -> Any:
+    is_folder = Path(model).is_dir()
+    try:
+        loaded = auto_class.from_pretrained(
+            model,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=is_folder,
+            **options,
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"no model can be read from {model}: {error}") from error
+    loaded.config.pad_token_id = text.pad_id
+    loaded.config.use_cache = True
+    return loaded.eval()
+
+
+def _head(reward: Any) -> nn.Linear:
+    head = getattr(reward, "score", None)
+    if not isinstance(head, nn.Linear):
+        raise ModelError(f"a {reward.config.model_type} model has no scalar head named `score`")
+    return head
+
+
+def _set_bias(reward: Any, bias: float) -> None:
+    head = _head(reward)
+    if head.bias is None:
+        head.bias = nn.Parameter(torch.zeros(1, dtype=head.weight.dtype, device=head.weight.device))
+    with torch.no_grad():
+        head.bias.fill_(bias)

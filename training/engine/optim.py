@@ -1,0 +1,63 @@
+"""AdamW, the learning-rate schedule, and the optimiser step that refuses numbers that are not finite."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from training.contract.configs import TrainingConfig
+
+
+class NonFiniteError(RuntimeError):
+    """A loss or gradient that is NaN or infinite. `tensors` is the batch that made it; the run keeps it in a file."""
+
+    def __init__(self, message: str, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__(message)
+        self.tensors = dict(tensors)
+
+
+def adamw(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
+    """AdamW over all weights; the learning rate is set at each step. Weight decay spares vectors (biases, norms)."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [item for item in parameters if item.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [item for item in parameters if item.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=0.0,
+        betas=(config.adam_beta1, config.adam_beta2),
+        eps=config.adam_epsilon,
+    )
+
+
+def cosine_lr(step: int, *, num_steps: int, peak: float, final_fraction: float, warmup_steps: int = 0) -> float:
+    """The rate of step `step` (counted from 0) of `num_steps`: linear warm-up, then a cosine that ends at
+    `final_fraction` · `peak` on the last step. A function of the step alone, so a resumed run needs no other state."""
+    if step < warmup_steps:
+        return peak * (step + 1) / warmup_steps
+    last = max(1, num_steps - 1 - warmup_steps)
+    progress = min(1.0, (step - warmup_steps) / last)
+    return peak * (final_fraction + (1 - final_fraction) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def optimiser_step(
+    optimizer: torch.optim.Optimizer, *, learning_rate: float, max_grad_norm: float, batch: Mapping[str, Tensor]
+) -> float:
+    """Clip, step, clear. Returns the gradient norm before clipping. Raises NonFiniteError before any weight changes."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm))
+    if not math.isfinite(norm):
+        raise NonFiniteError(f"the gradient norm is {norm}", batch)
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return norm
+
+
+def check_finite(name: str, value: float, batch: Mapping[str, Tensor]) -> None:
+    """Raises NonFiniteError when a loss cannot be used."""
+    if not math.isfinite(value):
+        raise NonFiniteError(f"{name} is {value}", batch)
