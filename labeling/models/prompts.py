@@ -2,10 +2,13 @@
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import MD5, Left
 
 from labeling.models.base import PublicModel
 from labeling.models.projects import Project
+
+PREFIX_CHARS = 100  # prompts that share at least so much of their beginning may be near duplicates
 
 
 class Split(models.TextChoices):
@@ -54,6 +57,7 @@ class ImportBatch(PublicModel):
     filename = models.CharField(max_length=255)
     file_sha256 = models.CharField(max_length=64)
     file_key = models.CharField(max_length=255, blank=True, help_text="Where the uploaded file lies in storage.")
+    options = models.JSONField(default=dict, blank=True, help_text="How to read it: columns, data set, personal data, …")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
 
     state = models.CharField(max_length=10, choices=State, default=State.PREVIEW)
@@ -140,7 +144,11 @@ class Prompt(PublicModel):
             models.CheckConstraint(condition=Q(num_chars__gte=1), name="prompt_not_empty"),
             models.CheckConstraint(condition=Q(content_hash__regex=r"^[0-9a-f]{64}$"), name="prompt_hash_is_sha256"),
         ]
-        indexes = [models.Index(fields=["project", "-created_at"], name="prompt_newest")]
+        indexes = [
+            models.Index(fields=["project", "-created_at"], name="prompt_newest"),
+            models.Index(F("project"), MD5(Left("text", PREFIX_CHARS)), name="prompt_prefix"),  # near duplicates
+            models.Index(fields=["project", "customer"], condition=~Q(customer=""), name="prompt_by_customer"),  # the cap
+        ]
 
     def __str__(self) -> str:
         return self.text[:80]
