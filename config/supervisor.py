@@ -66,7 +66,7 @@ class Supervised:
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     start_again_at: float = 0.0
-    pause: float = 1.0
+    pause: float = 0.5
 
     def start(self) -> None:
         self.started_at = time.monotonic()

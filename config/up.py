@@ -121,10 +121,15 @@ def _welcome(address: str, log_ins: str) -> str:
     return f"\nPodium is up: http://{shown}/\n\n{log_ins}\n\nCtrl-C stops it; the next `make up` goes on where it was."
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise StartError(f"PORT={text} is no port; it is a number from 1 to 65535, for example PORT=8010 make up")
+    return int(text)
+
+
 def main() -> int:
     try:
-        port = int(os.environ.get("PORT") or 8000)
-        up(os.environ.get("PODIUM_HOST") or "127.0.0.1", port)
+        up(os.environ.get("PODIUM_HOST") or "127.0.0.1", _port(os.environ.get("PORT") or "8000"))
     except (StartError, embedded.EmbeddedError) as error:
         print(f"podium: {error}", file=sys.stderr)
         return 1
