@@ -22,7 +22,7 @@ CREATE FUNCTION podium_ranking_fits_task() RETURNS trigger LANGUAGE plpgsql AS $
 DECLARE k integer;
 BEGIN
   SELECT num_responses INTO k FROM labeling_task WHERE id = NEW.task_id;
-  IF (SELECT array_agg(x ORDER BY x) FROM unnest(NEW.displayed) x)
+  IF (SELECT array_agg(x::integer ORDER BY x) FROM unnest(NEW.displayed) x)
      IS DISTINCT FROM (SELECT array_agg(x) FROM generate_series(0, k - 1) x) THEN
     RAISE EXCEPTION 'displayed must hold each position 0 to % once', k - 1
       USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'ranking_displayed_is_a_permutation';

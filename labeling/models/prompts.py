@@ -57,8 +57,12 @@ class ImportBatch(PublicModel):
     filename = models.CharField(max_length=255)
     file_sha256 = models.CharField(max_length=64)
     file_key = models.CharField(max_length=255, blank=True, help_text="Where the uploaded file lies in storage.")
-    options = models.JSONField(default=dict, blank=True, help_text="How to read it: columns, data set, personal data, …")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    options = models.JSONField(
+        default=dict, blank=True, help_text="How to read it: columns, data set, personal data, …"
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
 
     state = models.CharField(max_length=10, choices=State, default=State.PREVIEW)
     num_rows = models.PositiveIntegerField(default=0)
@@ -147,7 +151,9 @@ class Prompt(PublicModel):
         indexes = [
             models.Index(fields=["project", "-created_at"], name="prompt_newest"),
             models.Index(F("project"), MD5(Left("text", PREFIX_CHARS)), name="prompt_prefix"),  # near duplicates
-            models.Index(fields=["project", "customer"], condition=~Q(customer=""), name="prompt_by_customer"),  # the cap
+            models.Index(
+                fields=["project", "customer"], condition=~Q(customer=""), name="prompt_by_customer"
+            ),  # the cap
         ]
 
     def __str__(self) -> str:

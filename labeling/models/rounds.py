@@ -32,7 +32,9 @@ class Round(PublicModel):
     preset = models.CharField(max_length=40, default="tiny-cpu")
     responses_per_prompt = models.PositiveSmallIntegerField(default=4)
     is_automatic = models.BooleanField(default=True)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
 
     state = models.CharField(max_length=9, choices=State, default=State.RUNNING)
     step = models.CharField(max_length=9, choices=Step, default=Step.SNAPSHOTS)

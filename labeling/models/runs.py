@@ -50,7 +50,9 @@ class Run(PublicModel):
     note = models.TextField(blank=True)
     tags = models.JSONField(default=list, blank=True)
     round = models.ForeignKey("labeling.Round", null=True, blank=True, on_delete=models.SET_NULL, related_name="runs")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     idempotency_key = models.CharField(max_length=64)
     max_attempts = models.PositiveSmallIntegerField(default=3)
 

@@ -32,7 +32,9 @@ class Snapshot(PublicModel):
     filters = models.JSONField(
         default=dict, blank=True, help_text="What was asked for: data sets, use cases, languages, …"
     )
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
 
     state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
     sha256 = models.CharField(max_length=64, null=True, blank=True, help_text="Of the rows' content.")  # noqa: DJ001

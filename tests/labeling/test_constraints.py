@@ -1,0 +1,339 @@
+"""Each rule of the house is the database's: these go round forms and services and try to break it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, IntegrityError, transaction
+from django.utils import timezone
+
+from labeling.models import (
+    Demonstration,
+    Draft,
+    Guideline,
+    ImportBatch,
+    ImportRefusal,
+    Invitation,
+    Membership,
+    Model,
+    Prompt,
+    Ranking,
+    Response,
+    Round,
+    Run,
+    RunEvent,
+    RunInput,
+    Skip,
+    Slot,
+    Snapshot,
+    SnapshotDemonstration,
+    SnapshotRanking,
+    Task,
+    TaskResponse,
+    User,
+)
+
+SOON = timezone.now() + timedelta(minutes=15)
+
+
+@pytest.fixture
+def floor(people: Any, make_prompt: Any) -> Any:
+    """A task with three responses, one slot done by Lena and one open."""
+    people.prompt = make_prompt("Why?", k=3)
+    people.responses = list(people.prompt.responses.order_by("sample_index"))
+    people.task = Task.objects.create(
+        project=people.project, kind="rank", prompt=people.prompt, num_responses=3, num_wanted=2
+    )
+    for position, response in enumerate(people.responses):
+        TaskResponse.objects.create(task=people.task, response=response, position=position)
+    people.done = slot(people, number=0, state="done", holder=people.labeler, done_at=timezone.now())
+    people.open = slot(people, number=1)
+    people.ranking = ranking(people, slot=people.done)
+    return people
+
+
+def slot(world: Any, **fields: Any) -> Slot:
+    fields.setdefault("number", 7)
+    return Slot.objects.create(**({"task": world.task, "project": world.project, "kind": "rank"} | fields))
+
+
+def ranking(world: Any, **fields: Any) -> Ranking:
+    defaults = {
+        "task": world.task,
+        "labeler": world.labeler,
+        "idempotency_key": f"key-{Ranking.objects.count()}",
+        "displayed": [2, 0, 1],
+        "ranks": [1, 2, 2],
+    }
+    return Ranking.objects.create(**(defaults | fields))
+
+
+def run(world: Any, **fields: Any) -> Run:
+    defaults = {
+        "project": world.project,
+        "stage": "reward",
+        "name": "r",
+        "idempotency_key": f"run-{Run.objects.count()}",
+    }
+    return Run.objects.create(**(defaults | fields))
+
+
+def snapshot(world: Any, **fields: Any) -> Snapshot:
+    defaults = {"project": world.project, "name": f"s{Snapshot.objects.count()}", "kind": "reward"}
+    return Snapshot.objects.create(**(defaults | fields))
+
+
+def ready(world: Any, **fields: Any) -> Snapshot:
+    return snapshot(world, **({"state": "ready", "sha256": "a" * 64, "finished_at": timezone.now()} | fields))
+
+
+def a_round(world: Any, **fields: Any) -> Round:
+    return Round.objects.create(**({"project": world.project, "number": 1 + Round.objects.count()} | fields))
+
+
+def a_model(world: Any, **fields: Any) -> Model:
+    defaults = {
+        "project": world.project,
+        "name": f"m{Model.objects.count()}",
+        "kind": "policy",
+        "storage_key": "models/x",
+    }
+    return Model.objects.create(**(defaults | fields))
+
+
+def prompt(world: Any, **fields: Any) -> Prompt:
+    defaults = {
+        "project": world.project,
+        "messages": [{"role": "user", "content": "x"}],
+        "content_hash": "b" * 64,
+        "text": "x",
+        "num_chars": 1,
+        "split": "train",
+    }
+    return Prompt.objects.create(**(defaults | fields))
+
+
+def response(world: Any, **fields: Any) -> Response:
+    defaults = {
+        "prompt": world.prompt,
+        "model": world.responses[0].model,
+        "sample_index": 9,
+        "text": "x",
+        "num_chars": 1,
+    }
+    return Response.objects.create(**(defaults | fields))
+
+
+def batch(world: Any, **fields: Any) -> ImportBatch:
+    return ImportBatch.objects.create(
+        **({"project": world.project, "kind": "prompts", "filename": "f", "file_sha256": "c" * 64} | fields)
+    )
+
+
+def invitation(world: Any, **fields: Any) -> Invitation:
+    defaults = {"project": world.project, "role": "labeler", "token_hash": "d" * 64, "invited_by": world.manager}
+    return Invitation.objects.create(**(defaults | {"expires_at": SOON} | fields))
+
+
+def demonstration(world: Any, **fields: Any) -> Demonstration:
+    defaults = {
+        "prompt": world.prompt,
+        "labeler": world.labeler2,
+        "idempotency_key": f"d{Demonstration.objects.count()}",
+    }
+    return Demonstration.objects.create(**(defaults | {"text": "An answer."} | fields))
+
+
+def refusal_twice(world: Any) -> None:
+    of = batch(world)
+    for _ in range(2):
+        ImportRefusal.objects.create(batch=of, line=1, reason="empty")
+
+
+def input_of_two_things(world: Any) -> None:
+    RunInput.objects.create(run=run(world), name="dataset", snapshot=ready(world), model=a_model(world))
+
+
+def input_twice(world: Any) -> None:
+    of, data = run(world), ready(world)
+    for _ in range(2):
+        RunInput.objects.create(run=of, name="dataset", snapshot=data)
+
+
+def two(make: Callable[..., Any], world: Any, **fields: Any) -> None:
+    for _ in range(2):
+        make(world, **fields)
+
+
+def fence_shrinks(world: Any) -> None:
+    Run.objects.filter(pk=run(world, fence=5).pk).update(fence=4)
+
+
+def ended_run_changes(world: Any) -> None:
+    of = run(world, state="succeeded", finished_at=timezone.now())
+    Run.objects.filter(pk=of.pk).update(state="cancelled")
+
+
+def frozen_changes(world: Any) -> None:
+    Snapshot.objects.filter(pk=ready(world).pk).update(sha256="f" * 64)
+
+
+def guideline_changes(world: Any) -> None:
+    Guideline.objects.filter(project=world.project).update(text="Be cruel.")
+
+
+def event_changes(world: Any) -> None:
+    event = RunEvent.objects.create(run=run(world), to_state="queued", actor="x")
+    RunEvent.objects.filter(pk=event.pk).update(to_state="failed")
+
+
+def demonstration_changes(world: Any) -> None:
+    Demonstration.objects.filter(pk=demonstration(world).pk).update(text="Another")
+
+
+def same_ranking_twice_in_a_snapshot(world: Any) -> None:
+    of = snapshot(world)
+    for _ in range(2):
+        SnapshotRanking.objects.create(snapshot=of, ranking=world.ranking)
+
+
+def same_demonstration_twice_in_a_snapshot(world: Any) -> None:
+    of, answer = snapshot(world, kind="sft"), demonstration(world)
+    for _ in range(2):
+        SnapshotDemonstration.objects.create(snapshot=of, demonstration=answer)
+
+
+NOW = timezone.now()
+BREAKS: dict[str, Callable[[Any], Any]] = {
+    # people and projects
+    "user_imported_is_inactive": lambda w: User.objects.filter(pk=w.labeler.pk).update(is_imported=True),
+    "membership_one_per_person": lambda w: Membership.objects.create(project=w.project, user=w.labeler, role="manager"),
+    "membership_role_known": lambda w: Membership.objects.filter(user=w.labeler).update(role="king"),
+    "invitation_role_known": lambda w: invitation(w, role="king"),
+    "invitation_accepted_by_somebody": lambda w: invitation(w, accepted_at=NOW),
+    "invitation_accepted_or_revoked": lambda w: invitation(w, accepted_at=NOW, accepted_by=w.labeler, revoked_at=NOW),
+    "invitation_expires_later": lambda w: invitation(w, expires_at=NOW - timedelta(days=1)),
+    "token_hash": lambda w: two(invitation, w),
+    "project_overlap_1_to_50": lambda w: type(w.project).objects.filter(pk=w.project.pk).update(overlap=0),
+    "project_lease_1_to_240": lambda w: type(w.project).objects.filter(pk=w.project.pk).update(lease_minutes=0),
+    "guideline_one_per_version": lambda w: Guideline.objects.create(project=w.project, version=1, text="x"),
+    "guideline_version_from_1": lambda w: Guideline.objects.create(project=w.project, version=0, text="x"),
+    "labeling_guideline_append_only": guideline_changes,
+    # prompts, imports, responses
+    "prompt_unique_content": lambda w: two(prompt, w),
+    "prompt_split_known": lambda w: prompt(w, split="dev"),
+    "prompt_use_case_known": lambda w: prompt(w, use_case="poetry"),
+    "prompt_source_known": lambda w: prompt(w, source="moon"),
+    "prompt_not_empty": lambda w: prompt(w, num_chars=0),
+    "prompt_hash_is_sha256": lambda w: prompt(w, content_hash="b"),
+    "import_kind_known": lambda w: batch(w, kind="cats"),
+    "import_state_known": lambda w: batch(w, state="lost"),
+    "import_taken_and_refused_add_up": lambda w: batch(w, state="done", num_rows=3, num_taken=1, num_refused=1),
+    "refusal_one_per_line": refusal_twice,
+    "response_one_per_sample": lambda w: two(response, w),
+    # tasks and slots
+    "task_kind_known": lambda w: Task.objects.create(project=w.project, kind="sing", prompt=w.prompt),
+    "task_state_known": lambda w: Task.objects.filter(pk=w.task.pk).update(state="odd"),
+    "task_num_responses_fits_kind": lambda w: Task.objects.filter(pk=w.task.pk).update(num_responses=1),
+    "task_has_a_prompt_unless_it_asks_for_one": lambda w: Task.objects.create(project=w.project, kind="demonstrate"),
+    "task_wants_at_least_one": lambda w: Task.objects.filter(pk=w.task.pk).update(num_wanted=0),
+    "task_for_people_up_to_9": lambda w: Task.objects.filter(pk=w.task.pk).update(num_responses=10),
+    "task_response_once": lambda w: TaskResponse.objects.create(task=w.task, response=w.responses[0], position=5),
+    "task_position_once": lambda w: TaskResponse.objects.create(task=w.task, response=response(w), position=0),
+    "task_position_below_32": lambda w: TaskResponse.objects.create(task=w.task, response=response(w), position=32),
+    "slot_one_per_number": lambda w: slot(w, number=1),
+    "slot_one_per_task_and_holder": lambda w: slot(w, state="held", holder=w.labeler, lease_until=SOON),
+    "slot_state_and_holder_agree": lambda w: slot(w, state="held", holder=w.labeler2),
+    "skip_one_per_person": lambda w: [
+        Skip.objects.create(task=w.task, labeler=w.labeler, reason="other") for _ in "ab"
+    ],
+    "skip_reason_known": lambda w: Skip.objects.create(task=w.task, labeler=w.labeler, reason="bored"),
+    "draft_one_per_person": lambda w: [Draft.objects.create(task=w.task, labeler=w.labeler) for _ in "ab"],
+    # judgements
+    "ranking_one_per_slot": lambda w: ranking(w, slot=w.done, labeler=w.labeler2),
+    "ranking_one_per_task_and_labeler": lambda w: ranking(w, slot=w.open),
+    "idempotency_key": lambda w: ranking(w, labeler=w.labeler2, slot=w.open, idempotency_key="key-0"),
+    "ranking_revision_and_replaces_agree": lambda w: ranking(w, revision=2),
+    "ranking_outcome_and_ranks_agree": lambda w: ranking(w, labeler=w.labeler2, ranks=[]),
+    "ranking_time_not_negative": lambda w: ranking(w, labeler=w.labeler2, active_seconds=-1),
+    "labeling_ranking_append_only": lambda w: Ranking.objects.filter(pk=w.ranking.pk).update(ranks=[1, 1, 1]),
+    "ranking_displayed_is_a_permutation": lambda w: ranking(w, labeler=w.labeler2, displayed=[0, 1, 1]),
+    "ranking_ranks_fit_task": lambda w: ranking(w, labeler=w.labeler2, ranks=[1, 3, 3]),
+    "ranking_ratings_fit_task": lambda w: ranking(w, labeler=w.labeler2, ratings=[7, 7]),
+    "demonstration_one_per_prompt_and_labeler": lambda w: two(demonstration, w),
+    "demonstration_revision_and_replaces_agree": lambda w: demonstration(w, revision=2),
+    "demonstration_not_empty": lambda w: demonstration(w, text=""),
+    "labeling_demonstration_append_only": demonstration_changes,
+    # snapshots, runs, models, rounds
+    "snapshot_unique_name": lambda w: two(snapshot, w, name="same"),
+    "snapshot_unique_content": lambda w: two(ready, w),
+    "snapshot_kind_known": lambda w: snapshot(w, kind="cats"),
+    "snapshot_ready_has_a_hash": lambda w: ready(w, sha256=None),
+    "snapshot_same_names_the_earlier_one": lambda w: snapshot(w, state="same", finished_at=NOW),
+    "snapshot_never_changes": frozen_changes,
+    "snapshot_ranking_once": same_ranking_twice_in_a_snapshot,
+    "snapshot_demonstration_once": same_demonstration_twice_in_a_snapshot,
+    "run_stage_known": lambda w: run(w, stage="magic"),
+    "run_state_and_times_agree": lambda w: run(w, state="running"),
+    "run_failed_says_how": lambda w: run(w, state="failed", finished_at=NOW),
+    "run_attempts_bounded": lambda w: run(w, attempt=4),
+    "run_one_live_per_key": lambda w: two(run, w, idempotency_key="same"),
+    "run_fence_grows": fence_shrinks,
+    "run_ends_once": ended_run_changes,
+    "labeling_runevent_append_only": event_changes,
+    "run_input_once": input_twice,
+    "run_input_is_one_thing": input_of_two_things,
+    "model_unique_name": lambda w: two(a_model, w, name="same"),
+    "model_one_current_policy": lambda w: two(a_model, w, is_current=True),
+    "model_kind_known": lambda w: a_model(w, kind="cat"),
+    "model_current_is_a_policy": lambda w: a_model(w, kind="reward", is_current=True),
+    "model_with_weights_has_files": lambda w: a_model(w, storage_key=""),
+    "round_unique_number": lambda w: two(a_round, w, number=1, state="done", finished_at=NOW),
+    "round_one_live_per_project": lambda w: two(a_round, w),
+    "round_state_and_time_agree": lambda w: a_round(w, state="done"),
+    "round_responses_2_to_9": lambda w: a_round(w, responses_per_prompt=1),
+}
+
+
+@pytest.mark.parametrize("rule", BREAKS)
+def test_the_database_refuses_what_breaks(rule: str, floor: Any) -> None:
+    with pytest.raises((IntegrityError, DatabaseError)) as caught, transaction.atomic():
+        BREAKS[rule](floor)
+    assert rule in str(caught.value) or rule == _constraint(caught.value)
+
+
+def _constraint(error: BaseException) -> str:
+    return getattr(getattr(error.__cause__, "diag", None), "constraint_name", "") or ""
+
+
+def test_every_named_constraint_of_the_rows_has_a_breaker() -> None:
+    from django.apps import apps
+
+    named = {c.name for model in apps.get_app_config("labeling").get_models() for c in model._meta.constraints}
+    waived = {
+        "response_num_chars_positive",  # PositiveIntegerField's own check says the same first
+        "slot_state_known",  # slot_state_and_holder_agree knows the same states and is asked first
+        "round_state_known",  # the same of round_state_and_time_agree
+        "ranking_keeps_displayed_order",  # the trigger ranking_displayed_is_a_permutation is stricter
+        "demonstration_one_per_slot",  # the rule of the rankings, on the other table: test below
+    }
+    assert named - set(BREAKS) - waived == set()
+
+
+def test_a_slot_takes_one_demonstration(floor: Any) -> None:
+    demonstration(floor, slot=floor.open)
+    with pytest.raises(IntegrityError, match="demonstration_one_per_slot"):
+        demonstration(floor, slot=floor.open, labeler=floor.labeler)
+
+
+def test_a_ranking_of_another_tasks_slot_is_refused(floor: Any, make_prompt: Any) -> None:
+    other = Task.objects.create(project=floor.project, kind="demonstrate", prompt=floor.prompt)
+    elsewhere = slot(floor, task=other, number=0)
+    with pytest.raises(DatabaseError, match="another task"):
+        ranking(floor, labeler=floor.labeler2, slot=elsewhere)
+
+
+def test_an_edit_is_a_new_revision_that_keeps_the_slot(floor: Any) -> None:
+    again = ranking(floor, slot=floor.done, revision=2, replaces=floor.ranking, ranks=[2, 1, 1])
+    assert list(Ranking.objects.current()) == [again]
