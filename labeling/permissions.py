@@ -48,12 +48,19 @@ def member(least: Role) -> Callable[[ProjectView[P]], Callable[..., HttpResponse
             if role is None or RANK[role] < RANK[least]:
                 raise PermissionDenied
             request.role = role
+            _remember(request)
             return view(request, *args, **kwargs)
 
         guarded.least_role = least  # type: ignore[attr-defined]  # read by the test that crawls every address
         return guarded
 
     return decorate
+
+
+def _remember(request: ProjectRequest) -> None:
+    """Where the person was last: home leads back there. Written only when it changes."""
+    if request.session.get("project") != request.project.slug:
+        request.session["project"] = request.project.slug
 
 
 class InviteOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]

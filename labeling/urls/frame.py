@@ -1,5 +1,26 @@
 """Addresses of the frame pages."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from labeling.views import frame, people, projects
+
+urlpatterns: list[URLPattern] = [
+    path("", frame.home, name="home"),
+    path("theme/", frame.theme, name="theme"),
+    path("me/", people.me, name="me"),
+    path("join/<str:token>/", people.join, name="join"),
+    path("projects/", projects.project_list, name="projects"),
+    path("projects/new/", projects.project_create, name="project_create"),
+    path("enter/<slug:slug>/", frame.enter, name="enter"),
+    path("p/<slug:slug>/search/", frame.search, name="search"),
+    path("p/<slug:slug>/settings/", projects.project_settings, name="project_settings"),
+    path("p/<slug:slug>/guidelines/", projects.guidelines, name="guidelines"),
+    path("p/<slug:slug>/guidelines/<int:version>/", projects.guidelines, name="guideline"),
+    path("p/<slug:slug>/guidelines/publish/", projects.guideline_publish, name="guideline_publish"),
+    path("p/<slug:slug>/people/", people.people, name="people"),
+    path("p/<slug:slug>/people/invite/", people.invite, name="invite"),
+    path("p/<slug:slug>/people/invitations/<uuid:uid>/revoke/", people.revoke, name="invitation_revoke"),
+    path("p/<slug:slug>/people/<uuid:uid>/", people.person, name="person"),
+    path("p/<slug:slug>/people/<uuid:uid>/deactivate/", people.deactivate, name="person_deactivate"),
+    path("p/<slug:slug>/people/<uuid:uid>/reactivate/", people.reactivate, name="person_reactivate"),
+]

@@ -1,0 +1,8 @@
+"""How every form looks: `{{ form }}` and `{{ form.name.as_field_group }}` render parts/form.html and parts/field.html."""
+
+from django.forms.renderers import TemplatesSetting
+
+
+class Renderer(TemplatesSetting):
+    form_template_name = "parts/form.html"
+    field_template_name = "parts/field.html"

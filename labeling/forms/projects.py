@@ -1,0 +1,95 @@
+"""Forms of projects and guidelines."""
+
+from typing import Any
+
+from django import forms
+from django.utils.text import slugify
+
+from labeling.models import Guideline, Project
+
+
+class LinesField(forms.CharField):
+    """A list, one entry a line."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(widget=forms.Textarea(attrs={"rows": 12}), **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        lines = (line.strip() for line in super().to_python(value).splitlines())
+        return list(dict.fromkeys(line for line in lines if line))
+
+
+class NewProjectForm(forms.ModelForm[Project]):
+    class Meta:
+        model = Project
+        fields = ["name", "slug", "description"]
+        labels = {"slug": "Short name for addresses"}
+        help_texts = {
+            "name": "As people see it in the top bar.",
+            "slug": "Small letters, digits and hyphens. Left empty, it is made from the name. It never changes.",
+            "description": "One or two sentences: what is ranked here, and for what.",
+        }
+        widgets = {"description": forms.Textarea(attrs={"rows": 3})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["slug"].required = False
+
+    def clean_slug(self) -> str:
+        slug = self.cleaned_data["slug"] or slugify(self.cleaned_data.get("name", ""))[:60]
+        if not slug:
+            raise forms.ValidationError("Give a short name with at least one Latin letter or digit.")
+        if Project.objects.filter(slug=slug).exists():
+            raise forms.ValidationError("Another project has this short name; choose a different one.")
+        return str(slug)
+
+
+class ProjectForm(forms.ModelForm[Project]):
+    flags = LinesField(
+        required=False, help_text="One a line. Labelers answer yes or no for each response. Empty: no flags are asked."
+    )
+
+    class Meta:
+        model = Project
+        fields = [
+            "name",
+            "description",
+            "overlap",
+            "rate_first",
+            "flags",
+            "lease_minutes",
+            "prompts_per_customer",
+            "max_prompt_chars",
+        ]
+        labels = {
+            "overlap": "Rankings per task",
+            "rate_first": "Rate first, then rank",
+            "lease_minutes": "Minutes a task is held",
+            "prompts_per_customer": "Prompts per customer",
+            "max_prompt_chars": "Longest prompt, in characters",
+        }
+        help_texts = {
+            "overlap": "How many people judge each new task. Two or more are needed to measure agreement.",
+            "lease_minutes": "After this time without a sign of work, another labeler may get the task.",
+        }
+        widgets = {"description": forms.Textarea(attrs={"rows": 3})}
+
+    def clean_flags(self) -> list[str]:
+        flags: list[str] = self.cleaned_data["flags"]
+        if len(flags) > 30:
+            raise forms.ValidationError("At most 30 flags: labelers answer each of them for every response.")
+        if any(len(flag) > 200 for flag in flags):
+            raise forms.ValidationError("A flag has at most 200 characters.")
+        return flags
+
+
+class GuidelineForm(forms.ModelForm[Guideline]):
+    class Meta:
+        model = Guideline
+        fields = ["text"]
+        labels = {"text": "Guidelines in Markdown"}
+        help_texts = {"text": "Headings, lists, emphasis, tables and code. HTML and images are left out."}
+        widgets = {"text": forms.Textarea(attrs={"rows": 24})}
