@@ -1,4 +1,4 @@
-"""How every form looks: `{{ form }}` and `{{ form.name.as_field_group }}` render parts/form.html and parts/field.html."""
+"""How every form looks: `{{ form }}` renders parts/form.html, `{{ form.name.as_field_group }}` parts/field.html."""
 
 from django.forms.renderers import TemplatesSetting
 

@@ -23,7 +23,7 @@ class LanguagesField(forms.CharField):
         return ", ".join(value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> Any:
-        codes = [code for code in re.split(r"[\s,;]+", super().to_python(value)) if code]
+        codes = [code for code in re.split(r"[\s,;]+", super().to_python(value) or "") if code]
         for code in codes:
             if not LANGUAGE.fullmatch(code):
                 raise forms.ValidationError(f"“{code}” is not a language code. English is en, German de.")

@@ -60,12 +60,12 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
-def number(value: float | None, decimals: int = 0) -> str:
+def number(value: Any, decimals: int = 0) -> str:
     return NOTHING if value is None or value == "" else f"{value:,.{decimals}f}"
 
 
 @register.filter
-def percent(share: float | None, decimals: int = 1) -> str:
+def percent(share: Any, decimals: int = 1) -> str:
     return NOTHING if share is None or share == "" else f"{share * 100:.{decimals}f} %"
 
 
@@ -142,4 +142,4 @@ def query(context: RequestContext, **changes: Any) -> str:
             parameters.pop(key, None)
         else:
             parameters[key] = str(value)
-    return "?" + parameters.urlencode()
+    return f"?{parameters.urlencode()}"
