@@ -1,8 +1,11 @@
 """Celery functions: fetch an id, call a service. A message holds nothing else."""
 
-from celery import shared_task
+from typing import Any
 
-from labeling.services import snapshots
+from celery import shared_task
+from celery.signals import worker_shutting_down
+
+from labeling.services import assignments, rounds, runs, snapshots
 
 
 @shared_task
@@ -13,3 +16,29 @@ def build_snapshot(snapshot_id: int) -> None:
 @shared_task
 def sweep_snapshots() -> None:
     snapshots.sweep()
+
+
+@shared_task
+def sweep_slots() -> None:
+    assignments.expire()
+
+
+@shared_task
+def run_stage(run_id: int) -> None:
+    runs.work(run_id)
+    rounds.advance_all()
+
+
+@shared_task
+def sweep_runs() -> None:
+    runs.sweep()
+
+
+@shared_task
+def advance_rounds() -> None:
+    rounds.advance_all()
+
+
+@worker_shutting_down.connect
+def ask_worker_to_go(**_: Any) -> None:
+    runs.ask_worker_to_go()

@@ -96,7 +96,13 @@ def make_ranking_tasks(
     counts = TaskCounts()
     for batch in _batches(prompts):
         _make_batch(batch, template, model, counts)
-    log.info("%s ranking tasks made in %s by person %s, refused: %s", counts.num_made, project.slug, user.pk, counts.by_reason)
+    log.info(
+        "%s ranking tasks made in %s by person %s, refused: %s",
+        counts.num_made,
+        project.slug,
+        user.pk,
+        counts.by_reason,
+    )
     return counts
 
 
@@ -281,7 +287,9 @@ def _usable(candidates: list[_Candidate], counts: TaskCounts) -> list[int]:
 def _response_sets(prompts: list[Prompt]) -> dict[int, set[frozenset[int]]]:
     found: dict[int, set[frozenset[int]]] = defaultdict(set)
     tasks = Task.objects.filter(prompt__in=prompts, num_responses__gt=0)
-    for prompt_id, responses in tasks.annotate(ids=ArrayAgg("task_responses__response_id")).values_list("prompt_id", "ids"):
+    for prompt_id, responses in tasks.annotate(ids=ArrayAgg("task_responses__response_id")).values_list(
+        "prompt_id", "ids"
+    ):
         if prompt_id is not None:
             found[prompt_id].add(frozenset(responses))
     return found
@@ -289,7 +297,7 @@ def _response_sets(prompts: list[Prompt]) -> dict[int, set[frozenset[int]]]:
 
 def _places(task: Task, responses: list[int]) -> list[TaskResponse]:
     """Positions are drawn by lot: an order by model would let whoever works out their own shuffle see through it."""
-    shuffled = random.sample(responses, len(responses))  # noqa: S311  # no secret
+    shuffled = random.sample(responses, len(responses))  # no secret
     return [TaskResponse(task=task, response_id=pk, position=position) for position, pk in enumerate(shuffled)]
 
 

@@ -1,0 +1,286 @@
+"""Handing out work: who holds which slot, for how long, and which slot a judgement fills.
+
+A slot goes open → held → done. Only the database's clock counts. Each change of state is a compare-and-set: an UPDATE
+that names the state it expects, whose count is looked at. Locks are always taken task first, then slots.
+"""
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from labeling.models import Demonstration, Draft, Project, Ranking, Skip, Slot, Task, User
+from labeling.services import tasks
+
+MAX_HELD: Final = 2  # of one kind: the task on the screen and the one fetched ahead
+SWEEP_BATCH: Final = 1_000
+CLAIM_ATTEMPTS: Final = 5
+RANKING_KINDS: Final = (Task.Kind.RANK, Task.Kind.COMPARE)
+SERVED_KINDS: Final = (*RANKING_KINDS, Task.Kind.DEMONSTRATE)
+
+
+class AssignmentError(Exception):
+    """The task cannot be handed to this labeler; the text is for them."""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No task to hand out now. `num_held`: how many would do but are with other labelers at the moment."""
+
+    num_held: int
+    back_at: datetime | None
+
+
+# One indexed statement. The tests for "touched" are four index probes per slot looked at; an open slot that another
+# claim has locked is passed over, never waited for.
+_CLAIM = """
+UPDATE labeling_slot SET state = 'held', holder_id = %(labeler)s, claimed_at = statement_timestamp(),
+       lease_until = statement_timestamp() + %(lease)s
+ WHERE id = (
+   SELECT s.id FROM labeling_slot s
+    WHERE s.project_id = %(project)s AND s.kind = %(kind)s AND s.state = 'open' {only_task} AND {untouched}
+    ORDER BY s.priority DESC, s.task_id, s.number
+    LIMIT 1 FOR UPDATE OF s SKIP LOCKED)
+   AND state = 'open'
+RETURNING id
+"""
+_UNTOUCHED = """
+   NOT EXISTS (SELECT 1 FROM labeling_slot o
+                WHERE o.task_id = s.task_id AND o.holder_id = %(labeler)s AND o.state IN ('held', 'done'))
+   AND NOT EXISTS (SELECT 1 FROM labeling_skip k WHERE k.task_id = s.task_id AND k.labeler_id = %(labeler)s)
+   AND NOT EXISTS (SELECT 1 FROM labeling_ranking r WHERE r.task_id = s.task_id AND r.labeler_id = %(labeler)s)
+   AND NOT EXISTS (
+     SELECT 1 FROM labeling_task t LEFT JOIN labeling_prompt p ON p.id = t.prompt_id
+      WHERE t.id = s.task_id AND (
+            p.author_id = %(labeler)s
+         OR (%(languages)s <> '{}' AND p.language <> '' AND p.language <> ALL (%(languages)s::text[]))
+         OR (s.kind = 'demonstrate' AND EXISTS (
+               SELECT 1 FROM labeling_demonstration d WHERE d.prompt_id = p.id AND d.labeler_id = %(labeler)s))))
+"""
+_WAITING = """
+SELECT count(*), min(s.lease_until) FROM labeling_slot s
+ WHERE s.project_id = %(project)s AND s.kind = %(kind)s AND s.state = 'held' AND {untouched}
+"""
+_OPEN_EXISTS = """
+SELECT EXISTS (SELECT 1 FROM labeling_slot s
+ WHERE s.project_id = %(project)s AND s.kind = %(kind)s AND s.state = 'open' AND {untouched})
+"""
+
+
+def claim(
+    *, project: Project, labeler: User, kinds: Sequence[str] = SERVED_KINDS, besides: Task | None = None
+) -> Slot | Nothing:
+    """The slot this labeler holds already, else the first open one that suits them, else why there is none.
+
+    `besides`: the task on the screen, when the page fetches the next one ahead.
+    """
+    with transaction.atomic():
+        _one_claim_at_a_time(project, labeler)
+        held = held_slots(project=project, labeler=labeler).filter(kind__in=kinds)
+        mine = held.exclude(task=besides).order_by("claimed_at", "pk").first()
+        if mine:
+            _renew(mine.pk, project)
+            return mine
+        for kind in kinds:
+            if slot := _claim_open(project, labeler, kind):
+                return slot
+    return _nothing(project, labeler, kinds)
+
+
+def claim_task(*, task: Task, labeler: User) -> Slot | None:
+    """Hold this very task, as a link to it asks; None when no slot of it is free for this labeler."""
+    with transaction.atomic():
+        _one_claim_at_a_time(task.project, labeler)
+        held = held_slots(project=task.project, labeler=labeler).filter(kind__in=_alike(task.kind))
+        mine = held.filter(task=task).first()
+        if mine:
+            _renew(mine.pk, task.project)
+            return mine
+        if held.count() >= MAX_HELD:
+            return None
+        return _claim_once(task.project, labeler, task.kind, task=task)
+
+
+def held_slots(*, project: Project, labeler: User) -> QuerySet[Slot]:
+    held = Slot.objects.filter(project=project, holder=labeler, state=Slot.State.HELD)
+    return held.select_related("task", "task__prompt", "task__project")
+
+
+def renew(*, task: Task, labeler: User) -> datetime | None:
+    """The page is still open: a full lease again. Takes the place back if it lapsed and is still free; else None."""
+    slot = claim_task(task=task, labeler=labeler)
+    return Slot.objects.values_list("lease_until", flat=True).get(pk=slot.pk) if slot else None
+
+
+def release(*, task: Task, labeler: User) -> bool:
+    """Give the task back. True if it was held."""
+    with transaction.atomic():
+        released = Slot.objects.filter(task=task, holder=labeler, state=Slot.State.HELD).update(**_OPEN)
+        if released:
+            tasks.fit_slots([task.pk])  # none beyond the wanted number, none of a closed task
+    return released == 1
+
+
+@transaction.atomic
+def skip(*, task: Task, labeler: User, reason: str, note: str = "") -> Skip:
+    """Say why not this task: it goes back and never returns to this labeler. Asking twice changes nothing."""
+    if reason not in Skip.Reason.values:
+        raise AssignmentError(f"“{reason}” is none of the reasons to skip.")
+    if has_judged(task=task, labeler=labeler):
+        raise AssignmentError("You have answered this task already; History lets you change it.")
+    made, _ = Skip.objects.get_or_create(
+        task=task, labeler=labeler, defaults={"reason": reason, "note": note.strip()[:500]}
+    )
+    release(task=task, labeler=labeler)
+    Draft.objects.filter(task=task, labeler=labeler).delete()
+    return made
+
+
+def fill(*, task: Task, labeler: User) -> Slot | None:
+    """The slot that this labeler's judgement fills, now done; None: all wanted are in, so it is surplus.
+
+    A late judgement still fills the place it was meant for, or any free one; it never takes a place from somebody
+    who holds it. Call inside the transaction that writes the judgement.
+    """
+    locked = lock(task)
+    if locked.slots.filter(state=Slot.State.DONE).count() >= locked.num_wanted:
+        release(task=locked, labeler=labeler)
+        return None
+    mine = Slot.objects.filter(task=locked, holder=labeler, state=Slot.State.HELD)
+    if mine.update(**_DONE) != 1:
+        free = Slot.objects.select_for_update(skip_locked=True).filter(task=locked, state=Slot.State.OPEN)
+        slot = free.order_by("number").first()
+        if slot is None:
+            return None
+        Slot.objects.filter(pk=slot.pk, state=Slot.State.OPEN).update(holder=labeler, claimed_at=Now(), **_DONE)
+    return Slot.objects.get(task=locked, holder=labeler, state=Slot.State.DONE)
+
+
+def expire() -> int:
+    """Open the slots whose lease has run out. Called every few seconds; safe from many places at once."""
+    num = 0
+    while batch := _expire_batch():
+        num += batch
+        if batch < SWEEP_BATCH:
+            break
+    return num
+
+
+def lock(task: Task) -> Task:
+    """The task's row, locked until the transaction ends: judgements of one task are written one after the other."""
+    return Task.objects.select_for_update(no_key=True).get(pk=task.pk)
+
+
+def has_judged(*, task: Task, labeler: User) -> bool:
+    if task.kind == Task.Kind.DEMONSTRATE:
+        return Demonstration.objects.filter(prompt=task.prompt_id, labeler=labeler).exists()
+    return Ranking.objects.filter(task=task, labeler=labeler).exists()
+
+
+def shown_order(*, task: Task, labeler: User) -> list[int]:
+    """The task's positions in the order this labeler sees them: the same at each reload, another for each labeler.
+
+    No secret goes in, since a changed secret would shuffle cards under a labeler's hands. None is needed: positions
+    themselves were drawn by lot.
+    """
+    seed = hashlib.sha256(f"shown order 1:{task.uid}:{labeler.uid}".encode()).digest()
+    return random.Random(seed).sample(range(task.num_responses), task.num_responses)  # noqa: S311  # no secret
+
+
+def open_by_kind(*, project: Project, labeler: User) -> dict[str, int]:
+    """How many tasks of each kind this labeler could get now, counted up to 100 (so the cost has an end)."""
+    return {kind: _count_open(project, labeler, kind) for kind in SERVED_KINDS}
+
+
+def _alike(kind: str) -> Sequence[str]:
+    return RANKING_KINDS if kind in RANKING_KINDS else (kind,)
+
+
+_OPEN = {"state": Slot.State.OPEN, "holder": None, "lease_until": None, "claimed_at": None}
+_DONE = {"state": Slot.State.DONE, "lease_until": None, "done_at": Now()}
+
+
+def _one_claim_at_a_time(project: Project, labeler: User) -> None:
+    """Fifty clicks at once must not hold fifty tasks: claims of one person in one project wait for each other."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [project.pk % 2**31, labeler.pk % 2**31])
+
+
+def _claim_open(project: Project, labeler: User, kind: str) -> Slot | None:
+    """Claim; if nothing came only because other claims had the last rows locked for a moment, try again."""
+    for _ in range(CLAIM_ATTEMPTS):
+        if slot := _claim_once(project, labeler, kind):
+            return slot
+        if not _exists_open(project, labeler, kind):
+            return None
+    return None
+
+
+def _claim_once(project: Project, labeler: User, kind: str, task: Task | None = None) -> Slot | None:
+    only_task = "AND s.task_id = %(task)s" if task else ""
+    statement = _CLAIM.replace("{only_task}", only_task).replace("{untouched}", _UNTOUCHED)
+    parameters = _parameters(project, labeler, kind) | {"task": task.pk if task else None}
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    return Slot.objects.select_related("task", "task__prompt", "task__project").get(pk=row[0])
+
+
+def _parameters(project: Project, labeler: User, kind: str) -> dict[str, Any]:
+    return {
+        "project": project.pk,
+        "labeler": labeler.pk,
+        "kind": str(kind),
+        "lease": timedelta(minutes=project.lease_minutes),
+        "languages": [str(language) for language in labeler.languages],
+    }
+
+
+def _exists_open(project: Project, labeler: User, kind: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN_EXISTS.replace("{untouched}", _UNTOUCHED), _parameters(project, labeler, kind))
+        return bool(cursor.fetchone()[0])
+
+
+def _count_open(project: Project, labeler: User, kind: str) -> int:
+    statement = f"""
+    SELECT count(*) FROM (SELECT DISTINCT s.task_id FROM labeling_slot s
+     WHERE s.project_id = %(project)s AND s.kind = %(kind)s AND s.state = 'open' AND {_UNTOUCHED} LIMIT 100) t
+    """  # noqa: S608  # constant text
+    with connection.cursor() as cursor:
+        cursor.execute(statement, _parameters(project, labeler, kind))
+        return int(cursor.fetchone()[0])
+
+
+def _nothing(project: Project, labeler: User, kinds: Sequence[str]) -> Nothing:
+    num_held, times = 0, []
+    for kind in kinds:
+        with connection.cursor() as cursor:
+            cursor.execute(_WAITING.replace("{untouched}", _UNTOUCHED), _parameters(project, labeler, kind))
+            num, back_at = cursor.fetchone()
+        num_held += num
+        times += [back_at] if back_at else []
+    return Nothing(num_held=num_held, back_at=min(times, default=None))
+
+
+def _renew(slot_pk: int, project: Project) -> None:
+    lease = timedelta(minutes=project.lease_minutes)
+    Slot.objects.filter(pk=slot_pk, state=Slot.State.HELD).update(lease_until=Now() + lease)
+
+
+@transaction.atomic
+def _expire_batch() -> int:
+    lapsed = Slot.objects.filter(state=Slot.State.HELD, lease_until__lt=Now()).order_by("lease_until")
+    rows = list(lapsed.select_for_update(skip_locked=True).values_list("pk", "task_id")[:SWEEP_BATCH])
+    Slot.objects.filter(pk__in=[pk for pk, _ in rows], state=Slot.State.HELD).update(**_OPEN)
+    if rows:
+        tasks.fit_slots({task_id for _, task_id in rows})
+    return len(rows)

@@ -1,0 +1,105 @@
+"""Rankings: taking them in, and changing one's own last ones. Rows are only ever added."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from labeling.models import Draft, Ranking, Skip, Task, User
+from labeling.services import answers, assignments
+from labeling.services.answers import Answer, AnswerError
+
+NUM_EDITABLE: Final = 20  # a labeler may change their own last 20
+WHAT_WAS_JUDGED: Final = ("outcome", "ranks", "ratings", "flags", "notes", "note")
+
+
+class AlreadyRanked(Exception):  # noqa: N818  # reads as what happened
+    """Another ranking of this task by the same labeler is in, and says something else."""
+
+    def __init__(self, ranking: Ranking) -> None:
+        self.ranking = ranking
+        super().__init__("You have ranked this task already. History lets you change it.")
+
+
+@transaction.atomic
+def submit(*, task: Task, labeler: User, idempotency_key: str, answer: Answer) -> Ranking:
+    """Take a ranking in. The same key twice gives the same row; `slot` is None when it is surplus."""
+    locked = assignments.lock(task)
+    if earlier := _with_key(idempotency_key, locked, labeler):
+        return earlier
+    columns = _columns(locked, labeler, answer)
+    if latest := _latest(locked, labeler):
+        if _says_the_same(latest, columns):
+            return latest
+        raise AlreadyRanked(latest)
+    slot = assignments.fill(task=locked, labeler=labeler)
+    ranking = Ranking(task=locked, slot=slot, labeler=labeler, idempotency_key=idempotency_key, **columns)
+    ranking.save(force_insert=True)
+    _forget_unsent(locked, labeler)
+    return ranking
+
+
+@transaction.atomic
+def revise(*, ranking: Ranking, labeler: User, idempotency_key: str, answer: Answer) -> Ranking:
+    """Change one of one's own last rankings: a new revision in the same slot; the old row stays as it was."""
+    locked = assignments.lock(ranking.task)
+    if earlier := _with_key(idempotency_key, locked, labeler):
+        return earlier
+    latest = _latest(locked, labeler)
+    if latest is None or not can_edit(ranking=latest, labeler=labeler):
+        raise AnswerError({"ranking": f"Only your own last {NUM_EDITABLE} rankings can be changed."})
+    if latest.pk != ranking.pk:
+        raise AlreadyRanked(latest)
+    revision = Ranking(
+        task=locked,
+        slot_id=latest.slot_id,
+        labeler=labeler,
+        idempotency_key=idempotency_key,
+        revision=latest.revision + 1,
+        replaces=latest,
+        **_columns(locked, labeler, answer),
+    )
+    revision.save(force_insert=True)
+    _forget_unsent(locked, labeler)
+    return revision
+
+
+def own(*, labeler: User) -> QuerySet[Ranking]:
+    """A labeler's rankings as they stand now, newest first."""
+    mine = Ranking.objects.current().filter(labeler=labeler)
+    return mine.select_related("task", "task__prompt", "task__project").order_by("-created_at", "-pk")
+
+
+def can_edit(*, ranking: Ranking, labeler: User) -> bool:
+    """Is it one of the labeler's last N? Imported ones were never given here."""
+    mine = Ranking.objects.current().filter(labeler=labeler, batch__isnull=True).order_by("-created_at", "-pk")
+    return ranking.pk in mine.values_list("pk", flat=True)[:NUM_EDITABLE]
+
+
+def _with_key(key: str, task: Task, labeler: User) -> Ranking | None:
+    if not 1 <= len(key) <= 64:
+        raise AnswerError({"idempotency_key": "A key of 1 to 64 characters is needed."})
+    earlier = Ranking.objects.filter(idempotency_key=key).first()
+    if earlier and (earlier.task_id, earlier.labeler_id) != (task.pk, labeler.pk):
+        raise AnswerError({"idempotency_key": "This key belongs to another submission."})
+    return earlier
+
+
+def _latest(task: Task, labeler: User) -> Ranking | None:
+    return Ranking.objects.filter(task=task, labeler=labeler).order_by("-revision").first()
+
+
+def _columns(task: Task, labeler: User, answer: Answer) -> dict[str, Any]:
+    displayed = assignments.shown_order(task=task, labeler=labeler)
+    return answers.to_columns(task=task, displayed=displayed, answer=answer)
+
+
+def _says_the_same(ranking: Ranking, columns: Mapping[str, Any]) -> bool:
+    """Compares what was judged, not when or how long it took."""
+    return all(getattr(ranking, name) == columns[name] for name in WHAT_WAS_JUDGED)
+
+
+def _forget_unsent(task: Task, labeler: User) -> None:
+    Draft.objects.filter(task=task, labeler=labeler).delete()
+    Skip.objects.filter(task=task, labeler=labeler).delete()  # a late answer outweighs an early skip
