@@ -190,6 +190,7 @@ class RunLog(models.Model):
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="logs")
     text = models.TextField()
+    end = models.PositiveBigIntegerField(default=0, help_text="Where the piece ends in the log file, in bytes.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

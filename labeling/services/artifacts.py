@@ -17,11 +17,23 @@ def storage() -> Storage:
 def put_folder(*, source: Path, key: str) -> None:
     """Copy every file below `source` to `key/…`. A file already there is replaced."""
     for path in sorted(item for item in source.rglob("*") if item.is_file()):
-        name = f"{key}/{path.relative_to(source).as_posix()}"
-        if storage().exists(name):
-            storage().delete(name)
-        with path.open("rb") as file:
-            storage().save(name, File(file))
+        put_file(source=path, name=f"{key}/{path.relative_to(source).as_posix()}")
+
+
+def put_file(*, source: Path, name: str) -> None:
+    """Copy one file. One already there is replaced."""
+    if storage().exists(name):
+        storage().delete(name)
+    with source.open("rb") as file:
+        storage().save(name, File(file))
+
+
+def folders(key: str) -> list[str]:
+    """Names of the folders directly below a key."""
+    try:
+        return sorted(storage().listdir(key)[0])
+    except FileNotFoundError:
+        return []
 
 
 def names(key: str) -> Iterator[str]:

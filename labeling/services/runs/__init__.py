@@ -1,0 +1,47 @@
+"""Runs: Postgres is the truth, Celery is the doorbell (docs/runs.md).
+
+states        which state may follow which, and the one way to change it
+creation      what people do: create, cancel, resume
+claims        ring, claim, keep, take back
+workdir       the run directory, ready for a stage
+supervision   the job: start the stage, watch over it, conclude
+mirror        metrics, log and progress from files to rows
+publishing    the result, registered once
+"""
+
+from labeling.services.runs.claims import Claim, claim, keep, sweep
+from labeling.services.runs.creation import (
+    Input,
+    RunError,
+    annotate,
+    cancel,
+    changes_from_preset,
+    check,
+    create,
+    resume,
+    unused_name,
+)
+from labeling.services.runs.states import NEXT, IllegalTransition, Superseded, transition
+from labeling.services.runs.supervision import ask_worker_to_go, work
+
+__all__ = [
+    "NEXT",
+    "Claim",
+    "IllegalTransition",
+    "Input",
+    "RunError",
+    "Superseded",
+    "annotate",
+    "ask_worker_to_go",
+    "cancel",
+    "changes_from_preset",
+    "check",
+    "claim",
+    "create",
+    "keep",
+    "resume",
+    "sweep",
+    "transition",
+    "unused_name",
+    "work",
+]

@@ -1,0 +1,79 @@
+"""What a finished run leaves: first files in storage, then one transaction that ends the run."""
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import transaction
+
+from labeling.models import Run, Stage
+from labeling.services import artifacts, registry, responses
+from labeling.services.runs.claims import Claim, kept_alive
+from labeling.services.runs.states import State, transition
+from training.contract.records import ResponseRow
+from training.contract.rundir import RunDir, read_json
+
+logger = logging.getLogger(__name__)
+REPORT = "outputs/report.json"
+RESPONSES = "outputs/responses.jsonl"
+
+
+def publish(*, run: Run, claim: Claim, run_dir: RunDir) -> None:
+    """Raises RunDirError when the files are not what the manifest says, Superseded when the claim is void.
+
+    The storage key holds the fence, so two workers never write to one place.
+    """
+    with kept_alive(claim):
+        manifest = run_dir.verify_manifest()
+        key = f"{_home(run)}/{claim.fence}"
+        _store(run_dir, manifest=manifest, key=key)
+    with transaction.atomic():
+        result = {"summary": manifest["summary"], "files": manifest["files"], "storage_key": key}
+        if report := read_json(run_dir.path / REPORT):
+            result["report"] = report
+        transition(run, to=State.SUCCEEDED, actor=claim.owner, fence=claim.fence, result=result, **_at_the_end(run))
+        _register(run, key=key, manifest=manifest, run_dir=run_dir)
+    _drop_earlier_attempts(run, claim)
+
+
+def _store(run_dir: RunDir, *, manifest: dict[str, Any], key: str) -> None:
+    for name in manifest["files"]:
+        artifacts.put_file(source=run_dir.path / name, name=f"{key}/{name}")
+    for path in (run_dir.metrics_path, run_dir.log_path, run_dir.manifest_path):
+        if path.exists():
+            artifacts.put_file(source=path, name=f"{key}/{path.name}")
+
+
+def _at_the_end(run: Run) -> dict[str, Any]:
+    return {"phase": "done", "step": run.num_steps} if run.num_steps else {"phase": "done"}
+
+
+def _register(run: Run, *, key: str, manifest: dict[str, Any], run_dir: RunDir) -> None:
+    if run.stage in registry.KINDS:
+        registry.register(run=run, key=key, manifest=manifest)
+    elif run.stage == Stage.GENERATE:
+        model = run.inputs.select_related("model").get(name="model").model
+        assert model is not None  # noqa: S101 - creation checked it
+        run.result["responses"] = responses.ingest(run=run, model=model, rows=_response_rows(run_dir))
+        Run.objects.filter(pk=run.pk).update(result=run.result)
+
+
+def _response_rows(run_dir: RunDir) -> Iterator[ResponseRow]:
+    with (run_dir.path / RESPONSES).open(encoding="utf-8") as file:
+        for line in file:
+            yield ResponseRow.from_dict(json.loads(line))
+
+
+def _drop_earlier_attempts(run: Run, claim: Claim) -> None:
+    """Files of a worker that died while it copied them."""
+    try:
+        for fence in artifacts.folders(_home(run)):
+            if fence != str(claim.fence):
+                artifacts.delete_folder(f"{_home(run)}/{fence}")
+    except OSError as error:
+        logger.warning("run %s: could not clear up after earlier attempts (%s)", run.pk, error)
+
+
+def _home(run: Run) -> str:
+    return f"runs/{run.uid}"

@@ -1,0 +1,189 @@
+"""What the job of a run does: claim, prepare, start the stage, watch over it, and conclude."""
+
+import logging
+import mmap
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+
+from labeling import launcher
+from labeling.models import Run
+from labeling.services.runs import claims, publishing, workdir
+from labeling.services.runs.mirror import Mirror
+from labeling.services.runs.states import State, Superseded, transition
+from training.contract.configs import ConfigError
+from training.contract.rundir import EXIT_CANCELLED, EXIT_FAILED, EXIT_SUCCEEDED, RunDir, Status
+
+logger = logging.getLogger(__name__)
+TICK_SECONDS = 1.0
+
+# One byte shared by a worker and the pool processes that it forks: the worker is asked to go. Safe in a signal handler.
+_worker_goes = mmap.mmap(-1, 1)
+
+
+Conclusion = Callable[[Run, claims.Claim], None]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a stage's process ended. `is_handed_back`: it was stopped because its worker goes."""
+
+    code: int
+    is_handed_back: bool = False
+
+
+def work(run_id: int) -> None:
+    """Run a stage to its end, unless somebody else has it. Whatever happens here, the row stays true."""
+    claim = claims.claim(run_id)
+    if claim is None:
+        return
+    try:
+        _work(Run.objects.select_related("project").get(pk=run_id), claim)
+    except Superseded as reason:
+        logger.info("run %s: stopped working on it: %s", run_id, reason)
+
+
+def ask_worker_to_go() -> None:
+    """Called in a worker that is shutting down: stages are asked for a checkpoint, and their runs queued again."""
+    _worker_goes[0] = 1
+
+
+def _work(run: Run, claim: claims.Claim) -> None:
+    how: Conclusion
+    try:
+        with claims.kept_alive(claim):
+            run_dir = workdir.prepare(run)
+        how = partial(_by_ending, run_dir=run_dir, ending=_run_stage(run, claim, run_dir))
+    except ConfigError as error:
+        how = partial(_fail, error=str(error))
+    except (ValueError, OSError) as error:  # a file is not there, the disk is full, a hash is wrong
+        how = partial(_crash, reason=f"{type(error).__name__}: {error}")
+    try:
+        _conclude(run, claim, how)
+    except Superseded:  # cancelled in this very moment? Raises again when the run is somebody else's.
+        _conclude(run, claim, how)
+
+
+def _run_stage(run: Run, claim: claims.Claim, run_dir: RunDir) -> Ending:
+    if run_dir.manifest_path.exists():  # its worker died while publishing
+        Mirror(claim=claim, run_dir=run_dir).tick(is_last=True)
+        return Ending(EXIT_SUCCEEDED)
+    before = run_dir.read_status()
+    process = launcher.start(stage=run.stage, run_dir=run_dir, config=run_dir.config_path)
+    try:
+        ending = Watch(process=process, mirror=Mirror(claim=claim, run_dir=run_dir)).until_it_ends()
+    finally:
+        process.kill()
+    return _checked(ending, before=before, after=run_dir.read_status())
+
+
+class Watch:
+    """The loop over a living stage."""
+
+    def __init__(self, *, process: launcher.StageProcess, mirror: Mirror) -> None:
+        self.process, self.mirror = process, mirror
+        self._parent = os.getppid()
+        self._kept_at = time.monotonic()
+        self._asked_at: float | None = None
+        self._hands_back = False
+
+    def until_it_ends(self) -> Ending:
+        """Raises Superseded when the run was taken away, DatabaseError when the database is away for too long."""
+        while (code := self.process.exit_code()) is None:
+            self._look()
+            time.sleep(TICK_SECONDS)
+        self.mirror.tick(is_last=True)
+        return Ending(code, is_handed_back=self._hands_back)
+
+    def _look(self) -> None:
+        state = self._tick()
+        if self._asked_at is not None:
+            if time.monotonic() - self._asked_at > settings.RUN_GRACE_SECONDS:
+                self.process.kill()
+        elif state == State.CANCELLING:
+            self._ask_to_stop()
+        elif _worker_goes[0] or os.getppid() != self._parent:  # the pool process of a killed worker is an orphan
+            self._hands_back = True
+            self._ask_to_stop()
+
+    def _tick(self) -> str:
+        """Without a database the stage goes on, but not past the lease: from then on others may take the run."""
+        try:
+            state = self.mirror.tick()
+            self._kept_at = time.monotonic()
+            return state
+        except (DatabaseError, InterfaceError) as error:
+            connection.close()
+            if time.monotonic() - self._kept_at > settings.RUN_LEASE_SECONDS:
+                raise
+            logger.warning("run %s: the database is away (%s)", self.mirror.claim.run_id, error)
+            return State.RUNNING
+
+    def _ask_to_stop(self) -> None:
+        self._asked_at = time.monotonic()
+        self.process.ask_to_stop()
+
+
+def _checked(ending: Ending, *, before: Status | None, after: Status | None) -> Ending:
+    """Exit code 1 without a new status that says why is what Python gives for a program that never started."""
+    said_why = after is not None and after.state == "failed" and after != before
+    return Ending(127) if ending.code == EXIT_FAILED and not said_why else ending
+
+
+def _conclude(run: Run, claim: claims.Claim, how: Conclusion) -> None:
+    run.refresh_from_db()
+    if run.fence != claim.fence:
+        raise Superseded(f"run {run.pk} was claimed by {run.owner or 'another'}")
+    if run.state == State.CANCELLING:
+        transition(run, to=State.CANCELLED, actor=claim.owner, fence=claim.fence, message="its stage has stopped")
+    else:
+        how(run, claim)
+
+
+def _by_ending(run: Run, claim: claims.Claim, *, run_dir: RunDir, ending: Ending) -> None:
+    if ending.code == EXIT_SUCCEEDED:
+        _publish(run, claim, run_dir)
+    elif ending.code == EXIT_FAILED:
+        _fail(run, claim, error=_said(run_dir))
+    elif ending.is_handed_back:
+        claims.hand_back(claim, reason="its worker was stopped; it goes on from its last checkpoint")
+    else:
+        _crash(run, claim, reason=_describe(ending))
+
+
+def _publish(run: Run, claim: claims.Claim, run_dir: RunDir) -> None:
+    try:
+        publishing.publish(run=run, claim=claim, run_dir=run_dir)
+    except (ValueError, OSError) as error:
+        _crash(run, claim, reason=f"its result could not be stored: {error}")
+
+
+def _fail(run: Run, claim: claims.Claim, *, error: str) -> None:
+    kind = Run.FailureKind.FAILED
+    transition(
+        run, to=State.FAILED, actor=claim.owner, fence=claim.fence, message=error, error=error, failure_kind=kind
+    )
+
+
+def _crash(run: Run, claim: claims.Claim, *, reason: str) -> None:
+    claims.requeue_or_fail(run, actor=claim.owner, reason=reason, fence=claim.fence)
+
+
+def _said(run_dir: RunDir) -> str:
+    status = run_dir.read_status()
+    error = (status.error if status else None) or {}
+    return f"{error.get('type', 'Error')}: {error.get('message', 'no message')}".replace("\0", "\ufffd")
+
+
+def _describe(ending: Ending) -> str:
+    if ending.code == EXIT_CANCELLED:
+        return "it stopped after a checkpoint"
+    if ending.code < 0:
+        return f"its process was killed by {signal.Signals(-ending.code).name}"
+    return f"its process ended with exit code {ending.code}"

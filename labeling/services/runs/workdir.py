@@ -1,0 +1,48 @@
+"""The run directory, made ready for a stage: inputs fetched and checked, config written once."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from labeling.models import Run, RunInput
+from labeling.services import registry, snapshots
+from training.contract import configs
+from training.contract.records import read_snapshot_manifest
+from training.contract.rundir import RunDir, RunDirError, write_json
+
+
+def run_dir_of(run: Run) -> RunDir:
+    return RunDir(settings.RUNS_DIR / str(run.uid))
+
+
+def prepare(run: Run) -> RunDir:
+    """Harmless when it has been done before. Raises ConfigError, RunDirError, or OSError when a file is not there."""
+    run_dir = run_dir_of(run)
+    run_dir.create()
+    inputs = list(run.inputs.select_related("snapshot__same_as", "model"))
+    write_json(run_dir.inputs / "hashes.json", {item.name: _fetch(item, run_dir) for item in inputs})
+    if not run_dir.config_path.exists():
+        paths = {item.name: f"inputs/{item.name}" for item in inputs}
+        write_json(run_dir.config_path, configs.dump(configs.build(run.stage, run.config | paths)))
+    return run_dir
+
+
+def _fetch(item: RunInput, run_dir: RunDir) -> dict[str, Any]:
+    """Link an input's folder into the run directory, and say what it is."""
+    if item.model:
+        _link(run_dir.inputs / item.name, registry.folder(item.model))
+        return {"model": str(item.model.uid), "name": item.model.name, "sha256": item.model.sha256}
+    assert item.snapshot is not None  # noqa: S101 - the row's CHECK
+    folder = snapshots.folder(item.snapshot)
+    found, wanted = read_snapshot_manifest(folder).sha256, item.snapshot.resolved.sha256
+    if found != wanted:
+        raise RunDirError(f"{item.name}: snapshot “{item.snapshot}” should hold {wanted}, and its files say {found}")
+    _link(run_dir.inputs / item.name, folder)
+    return {"snapshot": str(item.snapshot.uid), "name": item.snapshot.name, "sha256": wanted}
+
+
+def _link(link: Path, folder: Path) -> None:
+    if link.is_symlink():
+        link.unlink()
+    link.symlink_to(folder.resolve(), target_is_directory=True)
