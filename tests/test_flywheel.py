@@ -29,9 +29,9 @@ from labeling.models import (
 from labeling.services import assignments, prompts, rankings, runs, snapshots, tasks
 from labeling.services.answers import Answer, dense
 
-THINGS = (
-    "dog cat hen fox bee cow owl pig tea cake soup rain snow wind sun moon sea lake hill road town farm door lamp chair table"
-    " song game book ship train horse river garden window kitchen teacher brother sister neighbour"
+THINGS = (  # noqa: SIM905
+    "dog cat hen fox bee cow owl pig tea cake soup rain snow wind sun moon sea lake hill road town farm door lamp"
+    " chair table song game book ship train horse river garden window kitchen teacher brother sister neighbour"
 ).split()
 ASKS = ("What do you think of the {}?", "Tell me about the {}.")
 KIND = "I love the {0}. The {0} is good and kind."
