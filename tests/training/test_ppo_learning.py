@@ -11,7 +11,8 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadModel
 
-from training.engine import experience, learner, rollout, scoring
+from training.engine import experience, learner, measure, rollout, scoring
+from training.engine.optim import NonFiniteError
 
 END, PAD, WANTED, VOCABULARY = 1, 0, 7, 12
 PROMPTS = [[3], [4, 5], [6, 8, 9], [10]]
@@ -157,7 +158,7 @@ def test_a_plan_visits_every_row_once_and_is_the_same_for_the_same_seed() -> Non
 
 
 def text() -> scoring.Episodes:
-    return learner.text_episodes([[3, 4, 5, 6], [8, 9, 10]], pad_token_id=PAD, device="cpu")
+    return measure.text_episodes([[3, 4, 5, 6], [8, 9, 10]], pad_token_id=PAD, device="cpu")
 
 
 def test_ppo_ptx_adds_gamma_times_the_pretraining_gradient_to_the_ppo_gradient() -> None:
@@ -208,9 +209,9 @@ def test_a_loss_that_is_not_finite_stops_before_any_weight_moves_and_gives_the_b
     with torch.no_grad():
         getattr(models, poisoned).transformer.ln_f.weight[0] = float("nan")
     before = copy.deepcopy(models.policy.state_dict())
-    with pytest.raises(learner.NonFiniteError, match="PPO loss is not finite") as caught:
+    with pytest.raises(NonFiniteError, match="PPO loss is not finite") as caught:
         make_learner(models).learn(batch, [plan], no_text())
-    assert torch.equal(caught.value.batch["input_ids"], batch.episodes.input_ids_BT)
+    assert torch.equal(caught.value.tensors["input_ids"], batch.episodes.input_ids_BT)
     after = models.policy.state_dict()
     assert all(torch.equal(before[name].nan_to_num(), after[name].nan_to_num()) for name in before)
 
@@ -220,7 +221,7 @@ def test_a_gradient_that_is_not_finite_stops_too() -> None:
     batch, plan = collect(models, 0)
     weight = next(models.policy.parameters())
     weight.register_hook(lambda gradient: gradient * float("inf"))
-    with pytest.raises(learner.NonFiniteError, match="gradient of the policy"):
+    with pytest.raises(NonFiniteError, match="gradient of the policy"):
         make_learner(models).learn(batch, [plan], no_text())
 
 

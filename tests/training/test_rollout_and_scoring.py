@@ -172,6 +172,13 @@ def test_rewards_are_read_at_the_end_token_and_values_in_front_of_each_token(rew
     assert values[0, 2].item() == 0.0
 
 
+def test_padding_on_either_side_gives_the_same_reward(reward_model: Any) -> None:
+    batch = scoring.episodes(PROMPTS, [[3, 4, END], [5, END], [END], [6, 7, 8, 9]], pad_token_id=PAD)
+    right, left = scoring.end_rewards(reward_model, batch), scoring.end_rewards_left_padded(reward_model, batch)
+    torch.testing.assert_close(left, right, atol=1e-6, rtol=0)
+    assert right.std() > 1e-3
+
+
 def test_a_response_that_contains_the_pad_token_is_still_read_to_its_end(reward_model: Any) -> None:
     batch = scoring.episodes([[5], [5]], [[PAD, PAD, END], [END]], pad_token_id=PAD)
     assert batch.mask_BR.tolist() == [[True, True, True], [True, False, False]]

@@ -16,6 +16,7 @@ from training.engine.rollout import Responses
 from training.engine.scoring import (
     Episodes,
     end_rewards,
+    end_rewards_left_padded,
     response_logprobs,
     response_logprobs_and_entropy,
     response_values,
@@ -131,6 +132,12 @@ def sampler_difference(responses: Responses, judgement: Judgement, mask_BR: Tens
     """Largest |log-probability of the sampler (left-padded, cached) − that of the training forward (right-padded)|."""
     difference_BR = (responses.logprobs_BR - judgement.logprobs_BR).abs()
     return float(difference_BR[mask_BR].amax())
+
+
+@torch.no_grad()
+def padding_difference(reward: Any, episodes: Episodes) -> float:
+    """Largest |score of a right-padded row − score of the same row padded on the left|: rounding, or a misread mask."""
+    return float((end_rewards(reward, episodes) - end_rewards_left_padded(reward, episodes)).abs().amax())
 
 
 def _figures(

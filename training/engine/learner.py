@@ -6,7 +6,7 @@ rounding. The pretraining loss is a mean over its text tokens, and γ (`ptx_coef
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -16,20 +16,12 @@ from torch import Tensor
 
 from training.engine.advantages import masked_mean
 from training.engine.experience import Experience, Plan
+from training.engine.optim import NonFiniteError
 from training.engine.ppo_losses import policy_loss, value_loss
-from training.engine.scoring import Episodes, episodes, response_logprobs, response_values
+from training.engine.scoring import Episodes, response_logprobs, response_values
 
 Figures = dict[str, float]
 Parameters = Sequence[Tensor]
-
-
-class NonFiniteError(RuntimeError):
-    """A loss or a gradient is NaN or infinite. `batch` holds the tensors of the batch that made it."""
-
-    def __init__(self, what: str, batch: Mapping[str, Tensor]) -> None:
-        super().__init__(f"{what} is not finite")
-        self.what = what
-        self.batch = dict(batch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +73,7 @@ class Learner:
             norm = _clip(trainable(model), self.rule.max_grad_norm)
             figures[f"ppo/{name}_grad_norm"] = norm
             if not math.isfinite(norm):
-                raise NonFiniteError(f"the gradient of the {name}", _tensors(batch, minibatch))
+                raise NonFiniteError(f"the gradient of the {name} is not finite", _tensors(batch, minibatch))
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         return figures
@@ -94,7 +86,7 @@ class Learner:
             loss, part = self._ppo_loss(batch, rows)
             share = int(batch.episodes.mask_BR[rows].sum()) / num_tokens
             if not bool(torch.isfinite(loss)):
-                raise NonFiniteError("the PPO loss", _tensors(batch, minibatch))
+                raise NonFiniteError("the PPO loss is not finite", _tensors(batch, minibatch))
             (loss * share).backward()  # type: ignore[no-untyped-call]
             for name, value in part.items():
                 worst = name == "ppo/ratio_error"
@@ -155,16 +147,10 @@ class Learner:
                 logprobs_BR = response_logprobs(self.policy, part, temperature=1.0)
             loss = -masked_mean(logprobs_BR, part.mask_BR) * (int(part.mask_BR.sum()) / num_tokens)
             if not bool(torch.isfinite(loss)):
-                raise NonFiniteError("the pretraining loss", {"input_ids": part.input_ids_BT})
+                raise NonFiniteError("the pretraining loss is not finite", {"input_ids": part.input_ids_BT})
             (self.rule.ptx_coef * loss).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         return total
-
-
-def text_episodes(pieces: Sequence[Sequence[int]], *, pad_token_id: int, device: Any) -> Episodes:
-    """Pretraining text as rows whose first token is given and whose other tokens are scored."""
-    heads, tails = [piece[:1] for piece in pieces], [piece[1:] for piece in pieces]
-    return episodes(heads, tails, pad_token_id=pad_token_id, device=device)
 
 
 def trainable(model: Any) -> list[Tensor]:

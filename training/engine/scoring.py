@@ -117,11 +117,35 @@ def response_values(model: Any, batch: Episodes) -> Tensor:
 
 @torch.no_grad()
 def end_rewards(model: Any, batch: Episodes) -> Tensor:
-    """The reward model's score at the last response token of each row (the end token where there is one), [B]."""
-    last_B1 = batch.mask_BR.sum(dim=1, keepdim=True) - 1
+    """`end_scores` without a graph, in fp32, [B]."""
+    return end_scores(model, batch).float()
+
+
+def end_scores(model: Any, batch: Episodes) -> Tensor:
+    """The reward model's score at the last response token of each row (the end token where there is one), [B].
+
+    Differentiable. The head works in at least fp32, also under autocast: a score is a difference of large sums.
+    """
+    last_B1 = batch.mask_BR.sum(dim=1, keepdim=True) - 1  # of the response: index_BR says where that is in the row
     hidden_BD = _gather(_hidden(model, batch), batch.index_BR.gather(1, last_B1)).squeeze(1)
-    scores_B: Tensor = model.score(hidden_BD).squeeze(-1).float()
+    with torch.autocast(hidden_BD.device.type, enabled=False):
+        scores_B: Tensor = model.score(hidden_BD.to(model.score.weight.dtype)).squeeze(-1)
     return scores_B
+
+
+@torch.no_grad()
+def end_rewards_left_padded(model: Any, batch: Episodes) -> Tensor:
+    """`end_rewards` of the same rows padded on the left, [B]: equal up to rounding, or padding is misread."""
+    width = batch.input_ids_BT.shape[1]
+    positions_T = torch.arange(width, device=batch.input_ids_BT.device)
+    shift_B1 = width - batch.attention_mask_BT.sum(dim=1, keepdim=True)
+    shifted = Episodes(
+        input_ids_BT=batch.input_ids_BT.gather(1, (positions_T - shift_B1).clamp_min(0)),
+        attention_mask_BT=positions_T >= shift_B1,
+        index_BR=batch.index_BR + shift_B1,
+        mask_BR=batch.mask_BR,
+    )
+    return end_rewards(model, shifted)
 
 
 def _hidden(model: Any, batch: Episodes) -> Tensor:

@@ -1,0 +1,117 @@
+"""What a policy is worth on prompts: reward, KL to its reference, length; and its loss on plain text.
+
+Measuring draws the same random numbers for the same prompt each time, so that two policies answer under equal luck.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.engine import advantages
+from training.engine.rollout import SamplingRule, row_uniforms, sample
+from training.engine.scoring import Episodes, end_rewards, episodes, response_logprobs
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedPrompt:
+    """Token ids of a prompt, and the name that decides its random numbers."""
+
+    name: str
+    ids: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """One number per response: `rewards` and `kl` are empty when there was no model to give them."""
+
+    texts_ids: list[list[int]]
+    num_tokens: list[int]
+    has_end: list[bool]
+    rewards: list[float]
+    kl: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judges:
+    """Who judges the answers; each may be None."""
+
+    reference: Any = None
+    reward: Any = None
+
+
+@torch.no_grad()
+def answer(
+    policy: Any,
+    prompts: Sequence[NamedPrompt],
+    judges: Judges,
+    *,
+    rule: SamplingRule,
+    seed: int,
+    batch_size: int,
+    num_samples: int = 1,
+) -> Answers:
+    """Let the policy answer each prompt `num_samples` times; rows n·K + k belong to prompt n."""
+    found = Answers(texts_ids=[], num_tokens=[], has_end=[], rewards=[], kl=[])
+    for chunk in _chunks(prompts, max(1, batch_size // num_samples)):
+        names = [f"{prompt.name}/{k}" for prompt in chunk for k in range(num_samples)]
+        uniforms_BR = row_uniforms(names, seed=seed, num_draws=rule.max_new_tokens)
+        responses = sample(policy, [item.ids for item in chunk], uniforms_BR, rule=rule, num_samples=num_samples)
+        rows = [responses.row(index) for index in range(len(names))]
+        repeated = [prompt.ids for prompt in chunk for _ in range(num_samples)]
+        batch = episodes(repeated, rows, pad_token_id=rule.pad_token_id, device=responses.tokens_BR.device)
+        found.texts_ids.extend(rows)
+        found.num_tokens.extend(len(row) for row in rows)
+        found.has_end.extend(responses.has_end_B.tolist())
+        found.rewards.extend(end_rewards(judges.reward, batch).tolist() if judges.reward is not None else [])
+        found.kl.extend(_sequence_kl(policy, judges.reference, batch, rule) if judges.reference is not None else [])
+    return found
+
+
+def summary(answers: Answers) -> dict[str, float]:
+    """Means over responses; a figure that nobody judged is left out."""
+    figures = {
+        "response_tokens": _mean(answers.num_tokens),
+        "missing_end_share": 1 - _mean(answers.has_end),
+    }
+    if answers.rewards:
+        figures["reward"] = _mean(answers.rewards)
+    if answers.kl:
+        figures["kl"] = _mean(answers.kl)
+    return figures
+
+
+@torch.no_grad()
+def text_loss(policy: Any, pieces: Sequence[Sequence[int]], *, pad_token_id: int, batch_size: int) -> tuple[float, int]:
+    """Mean cross-entropy in nats per token of the pieces (all but each one's first), and how many tokens that were."""
+    total, count = 0.0, 0
+    device = next(iter(policy.parameters())).device
+    for chunk in _chunks([piece for piece in pieces if len(piece) > 1], batch_size):
+        batch = text_episodes(chunk, pad_token_id=pad_token_id, device=device)
+        total -= float(response_logprobs(policy, batch, temperature=1.0).double().sum())
+        count += int(batch.mask_BR.sum())
+    if not count:
+        raise ValueError("there is no text to measure the loss on")
+    return total / count, count
+
+
+def text_episodes(pieces: Sequence[Sequence[int]], *, pad_token_id: int, device: Any) -> Episodes:
+    """Plain text as rows whose first token is given and whose other tokens are scored."""
+    heads, tails = [piece[:1] for piece in pieces], [piece[1:] for piece in pieces]
+    return episodes(heads, tails, pad_token_id=pad_token_id, device=device)
+
+
+def _sequence_kl(policy: Any, reference: Any, batch: Episodes, rule: SamplingRule) -> list[float]:
+    logprobs = [response_logprobs(model, batch, temperature=rule.temperature or 1.0) for model in (policy, reference)]
+    kl_B: Tensor = advantages.kl_k1(logprobs[0], logprobs[1], batch.mask_BR).sum(dim=1)
+    return [float(value) for value in kl_B]
+
+
+def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,395 @@
+"""PPO and PPO-ptx: the policy learns to please the reward model (InstructGPT, arXiv 2203.02155, section 3.5).
+
+    python -m training.ppo --config ppo.json --run-dir runs/ppo-1
+
+One iteration samples a batch of responses, judges them by policy, reference, value and reward model, and learns from
+them once. Each implementation detail and its source: docs/ppo-details.md. Each metric: docs/metrics.md.
+"""
+
+import copy
+import itertools
+import os
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.cli import Result, run_stage
+from training.contract.configs import ConfigError, PPOConfig
+from training.contract.records import PromptRow
+from training.contract.rundir import RunDir
+from training.engine import advantages, data, device, experience, measure, models, scoring
+from training.engine.batches import Cuts
+from training.engine.checkpoints import Checkpoints
+from training.engine.learner import Learner, LearningRule, trainable, update_average
+from training.engine.optim import adamw
+from training.engine.rollout import SamplingRule, sample
+from training.engine.runlog import Cancelled, RunLog
+from training.engine.schedule import Alarm, Schedule, TextPieces, warmed_up
+from training.engine.text import Text, load_text
+
+Figures = dict[str, float]
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """What changes from iteration to iteration besides the weights."""
+
+    kl_coef: float
+    alarm: Alarm
+    iteration: int = 0
+    is_stopped: bool = False
+    before: Figures = field(default_factory=dict)
+
+
+def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
+    """The whole stage, top to bottom."""
+    # 1. Where to compute, and every source of chance.
+    _refuse_several_processes()
+    compute = device.choose(config)
+    device.seed_everything(config.seed)
+
+    # 2. Prompts (train and valid), and pretraining text when γ is above 0.
+    text = _shared_text(config)
+    prompts = data.read_prompts(config.prompts)
+    cuts = Cuts()
+    train = _named(prompts.rows, "train", text=text, config=config, cuts=cuts)
+    valid = _named(prompts.rows, "valid", text=text, config=config, cuts=cuts)[: config.num_valid_prompts]
+    if not train:
+        raise ConfigError("prompts", "has no prompt in its train split")
+    log.say(f"{len(train)} prompts to train on, {len(valid)} to measure on; {cuts.prompts} lost their beginning")
+    stream, text_sha256 = _text_stream(config, text)
+
+    # 3. Four models: the policy and its frozen reference, the reward model and a value function made of it.
+    policy, reward = _load_models(config, text, compute)
+    judges = experience.Models(
+        policy=policy, reference=_frozen(copy.deepcopy(policy)), value=copy.deepcopy(reward), reward=_frozen(reward)
+    )
+    average = [parameter.detach().clone() for parameter in trainable(policy)]
+
+    # 4. What learns, in which order things come, how responses are sampled.
+    learner = _learner(config, judges, compute)
+    schedule = _schedule(config)
+    sampling = _sampling(config, text)
+    pieces = _pieces(config, text, compute)
+    num_iterations = config.num_episodes // config.batch_size
+    log.plan(num_iterations)
+
+    # 5. Go on from the latest checkpoint, or measure where we start.
+    checkpoints = Checkpoints(run_dir.checkpoints, say=log.say)
+    found = checkpoints.load_latest()
+    if found is not None:
+        progress = _restore(found[1], learner, average, config)
+        log.resume(progress.iteration)
+    else:
+        run_dir.truncate_metrics(0)
+        progress = Progress(kl_coef=config.kl_coef, alarm=Alarm(kl_budget=config.kl_budget))
+        progress.before = _measure(judges, valid, sampling=sampling, config=config, compute=compute)
+
+    # 6. The loop.
+    log.phase("train")
+    while progress.iteration < num_iterations and not progress.is_stopped:
+        iteration, times = progress.iteration, [time.monotonic()]
+
+        # 6a. Sample: left-padded prompts, each row with its own random numbers.
+        ids = [prompt.ids for prompt in schedule.prompts(train, iteration)]
+        uniforms_BR = schedule.uniforms(iteration, num_draws=config.max_new_tokens)
+        with compute.autocast():
+            responses = sample(policy, ids, uniforms_BR, rule=sampling)
+        rows = [responses.row(index) for index in range(len(ids))]
+        episodes = scoring.episodes(ids, rows, pad_token_id=text.pad_id, device=compute.device)
+        times.append(time.monotonic())
+
+        # 6b. Judge: right-padded rows, grouped as the first learning pass will group them; then advantages.
+        plans = schedule.plans(iteration)
+        with compute.autocast():
+            judgement = experience.judge(judges, episodes, plans[0], temperature=config.temperature)
+            padding_difference = experience.padding_difference(reward, episodes.rows(plans[0][0][0]))
+        rule = _reward_rule(config, progress.kl_coef)
+        batch = experience.experience(judgement, episodes, responses.has_end_B, rule=rule)
+        times.append(time.monotonic())
+
+        # 6c. Learn: one optimiser step per minibatch, with the pretraining gradient when γ is above 0.
+        learning_rate = warmed_up(config.learning_rate, iteration, warmup_iterations=config.warmup_iterations)
+        _set_rates(learner, policy=learning_rate, value=config.value_learning_rate)
+        texts = schedule.text(stream, iteration, pieces=pieces)
+        figures = batch.figures | learner.learn(batch, plans, texts)
+        update_average(average, trainable(policy), decay=config.ema_decay)
+        times.append(time.monotonic())
+
+        # 6d. Sound the alarm, log, steer β.
+        _watch(progress, figures, config, log)
+        figures |= {
+            "ppo/kl_coef": progress.kl_coef,
+            "ppo/learning_rate": learning_rate,
+            "ppo/alarm": float(progress.alarm.is_ringing),
+            "ppo/sampler_difference": experience.sampler_difference(responses, judgement, episodes.mask_BR),
+            "ppo/padding_difference": padding_difference,
+            "ppo/episodes": float(progress.iteration * config.batch_size),
+        }
+        log.metrics(progress.iteration, figures | _speed(times, episodes))
+        progress.kl_coef = _steered(progress.kl_coef, figures["ppo/kl"], config)
+
+        # 6e. Keep a checkpoint when it is time; stop when asked.
+        is_last = progress.is_stopped or progress.iteration == num_iterations
+        if log.cancel_asked or is_last or progress.iteration % config.checkpoint_every == 0:
+            checkpoints.save(progress.iteration, _state(learner, average, progress))
+        log.step_done(progress.iteration)
+        if log.cancel_asked and not is_last:
+            raise Cancelled
+
+    # 7. Publish the moving average of the weights, and measure what it is worth.
+    log.phase("publish")
+    _copy_weights(average, trainable(policy))
+    after = _measure(judges, valid, sampling=sampling, config=config, compute=compute)
+    models.save_model(policy, text, run_dir.outputs / "model")
+    log.say(f"valid prompts before {progress.before} and after {after}")
+    return Result(
+        summary=_summary(progress, after, config),
+        inputs={"prompts": prompts.manifest.sha256, "pretraining_text": text_sha256},
+    )
+
+
+def _refuse_several_processes() -> None:
+    """Copies that do not share gradients would each train a policy of their own and overwrite one another."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("device", "is one process for PPO so far; start it without a multi-process launcher")
+
+
+def _shared_text(config: PPOConfig) -> Text:
+    """The policy's tokenizer. Token ids go to the reward model as they are, so it must have the same one."""
+    text, other = load_text(config.policy_model), load_text(config.reward_model)
+    if text.tokenizer.get_vocab() != other.tokenizer.get_vocab():
+        raise ConfigError("reward_model", "has another tokenizer than the policy; train it from a model of that family")
+    return text
+
+
+def _named(
+    rows: Sequence[PromptRow], split: str, *, text: Text, config: PPOConfig, cuts: Cuts
+) -> list[measure.NamedPrompt]:
+    return [
+        measure.NamedPrompt(name=row.prompt_id, ids=cuts.prompt(text, row.prompt, config.max_prompt_tokens))
+        for row in rows
+        if row.split == split
+    ]
+
+
+def _text_stream(config: PPOConfig, text: Text) -> tuple[list[int], str]:
+    """All training text as one token stream, each text closed by the end token, and the snapshot's hash."""
+    if not config.ptx_coef:
+        return [], ""
+    snapshot = data.read_text(config.pretraining_text)
+    stream: list[int] = []
+    for row in snapshot.rows:
+        if row.split == "train":
+            stream += [*text.content_ids(row.text), text.end_id]
+    if len(stream) <= config.ptx_sequence_tokens:
+        raise ConfigError("pretraining_text", f"has {len(stream)} tokens in its train split, less than one piece")
+    return stream, snapshot.manifest.sha256
+
+
+def _load_models(config: PPOConfig, text: Text, compute: device.Compute) -> tuple[Any, Any]:
+    """Policy and reward model, both without dropout (loaded in eval mode and left there)."""
+    policy = models.load_policy(config.policy_model, text).to(compute.device)
+    reward = models.load_reward(config.reward_model, text).to(compute.device)
+    for model in (policy, reward):
+        models.set_residual_dropout(model, 0.0)
+        models.check_lengths(
+            model, max_prompt_tokens=config.max_prompt_tokens, max_response_tokens=config.max_new_tokens
+        )
+    return policy, reward
+
+
+def _frozen(model: Any) -> Any:
+    return model.requires_grad_(False)
+
+
+def _learner(config: PPOConfig, judges: experience.Models, compute: device.Compute) -> Learner:
+    return Learner(
+        policy=judges.policy,
+        value=judges.value,
+        policy_optimizer=adamw(judges.policy, config),
+        value_optimizer=adamw(judges.value, config),
+        rule=LearningRule(
+            clip_range=config.clip_range,
+            value_clip_range=config.value_clip_range,
+            value_coef=config.value_coef,
+            ptx_coef=config.ptx_coef,
+            ptx_micro_batch_size=config.micro_batch_size,
+            max_grad_norm=config.max_grad_norm,
+            temperature=config.temperature,
+        ),
+        autocast=compute.autocast,
+    )
+
+
+def _schedule(config: PPOConfig) -> Schedule:
+    return Schedule(
+        seed=config.seed,
+        batch_size=config.batch_size,
+        minibatch_size=config.minibatch_size,
+        micro_batch_size=config.micro_batch_size,
+        num_inner_epochs=config.num_inner_epochs,
+    )
+
+
+def _sampling(config: PPOConfig, text: Text) -> SamplingRule:
+    return SamplingRule(
+        end_token_id=text.end_id,
+        pad_token_id=text.pad_id,
+        max_new_tokens=config.max_new_tokens,
+        temperature=config.temperature,
+    )
+
+
+def _pieces(config: PPOConfig, text: Text, compute: device.Compute) -> TextPieces:
+    return TextPieces(
+        num_pieces=config.minibatch_size * config.ptx_examples_per_episode,
+        num_tokens=config.ptx_sequence_tokens,
+        pad_token_id=text.pad_id,
+        device=compute.device,
+    )
+
+
+def _reward_rule(config: PPOConfig, kl_coef: float) -> experience.RewardRule:
+    replaces = config.missing_end_rule == "replace"
+    return experience.RewardRule(
+        kl_coef=kl_coef,
+        gae_lambda=config.gae_lambda,
+        whiten_rewards=config.whiten_rewards,
+        missing_end_rule=config.missing_end_rule,
+        missing_end_amount=config.missing_end_score if replaces else config.missing_end_penalty,
+    )
+
+
+def _set_rates(learner: Learner, *, policy: float, value: float) -> None:
+    for optimizer, rate in ((learner.policy_optimizer, policy), (learner.value_optimizer, value)):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+
+def _watch(progress: Progress, figures: Figures, config: PPOConfig, log: RunLog) -> None:
+    """Count the iteration, and tell people once when the alarm begins to ring or the KL budget ends the run."""
+    was_ringing = progress.alarm.is_ringing
+    progress.alarm.update(reward=figures["ppo/reward"], kl=figures["ppo/kl"])
+    progress.iteration += 1
+    progress.is_stopped = config.stop_at_kl_budget and progress.alarm.over_budget
+    if progress.alarm.is_ringing and not was_ringing:
+        log.say(
+            f"over-optimisation alarm at iteration {progress.iteration}: the reward still rises, but the KL is past"
+            f" its budget of {config.kl_budget:g} nats; look at responses before you trust this reward"
+        )
+    if progress.is_stopped:
+        log.say(f"stopped at iteration {progress.iteration}: the KL is past its budget of {config.kl_budget:g} nats")
+
+
+def _steered(kl_coef: float, kl: float, config: PPOConfig) -> float:
+    if config.kl_control == "fixed":
+        return kl_coef
+    return advantages.adapted_kl_coef(
+        kl_coef, kl=kl, target=config.kl_target, horizon=config.kl_horizon, num_episodes=config.batch_size
+    )
+
+
+def _speed(times: Sequence[float], episodes: scoring.Episodes) -> Figures:
+    """`perf/*`: where the time went. The only figures that differ between two runs of one config."""
+    seconds = [later - earlier for earlier, later in itertools.pairwise(times)]
+    total = max(sum(seconds), 1e-9)
+    return {
+        "perf/step_s": total,
+        "perf/generate_s": seconds[0],
+        "perf/score_s": seconds[1],
+        "perf/learn_s": seconds[2],
+        "perf/episodes_per_s": len(episodes) / total,
+        "perf/tokens_per_s": int(episodes.mask_BR.sum()) / total,
+        "perf/memory_mib": _peak_memory_mib(),
+    }
+
+
+def _peak_memory_mib() -> float:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _measure(
+    judges: experience.Models,
+    prompts: Sequence[measure.NamedPrompt],
+    *,
+    sampling: SamplingRule,
+    config: PPOConfig,
+    compute: device.Compute,
+) -> Figures:
+    """Reward, KL and length on valid prompts, with the same luck each time; nothing when there are none."""
+    if not prompts:
+        return {}
+    with compute.autocast():
+        answers = measure.answer(
+            judges.policy,
+            prompts,
+            measure.Judges(reference=judges.reference, reward=judges.reward),
+            rule=sampling,
+            seed=config.seed,
+            batch_size=config.batch_size,
+        )
+    return measure.summary(answers)
+
+
+def _state(learner: Learner, average: Sequence[Tensor], progress: Progress) -> dict[str, Any]:
+    """Everything that a resumed run needs; the order of prompts and text follows from the iteration."""
+    return {
+        "policy": learner.policy.state_dict(),
+        "value": learner.value.state_dict(),
+        "policy_optimizer": learner.policy_optimizer.state_dict(),
+        "value_optimizer": learner.value_optimizer.state_dict(),
+        "average": list(average),
+        "rng": device.rng_state(),
+        "kl_coef": progress.kl_coef,
+        "iteration": progress.iteration,
+        "is_stopped": progress.is_stopped,
+        "before": progress.before,
+        "rewards": progress.alarm.rewards,
+        "kls": progress.alarm.kls,
+    }
+
+
+def _restore(state: Mapping[str, Any], learner: Learner, average: Sequence[Tensor], config: PPOConfig) -> Progress:
+    learner.policy.load_state_dict(state["policy"])
+    learner.value.load_state_dict(state["value"])
+    learner.policy_optimizer.load_state_dict(state["policy_optimizer"])
+    learner.value_optimizer.load_state_dict(state["value_optimizer"])
+    _copy_weights(state["average"], average)
+    device.restore_rng_state(state["rng"])
+    return Progress(
+        kl_coef=state["kl_coef"],
+        alarm=Alarm(kl_budget=config.kl_budget, rewards=state["rewards"], kls=state["kls"]),
+        iteration=state["iteration"],
+        is_stopped=state["is_stopped"],
+        before=state["before"],
+    )
+
+
+@torch.no_grad()
+def _copy_weights(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
+    for old, new in zip(target, source, strict=True):
+        old.copy_(new)
+
+
+def _summary(progress: Progress, after: Figures, config: PPOConfig) -> dict[str, Any]:
+    return {
+        "num_iterations": progress.iteration,
+        "num_episodes": progress.iteration * config.batch_size,
+        "stopped_at_kl_budget": progress.is_stopped,
+        "over_optimisation_alarm": progress.alarm.is_ringing,
+        "published_weights": "moving average",
+        **{f"valid_{name}_before": value for name, value in progress.before.items()},
+        **{f"valid_{name}_after": value for name, value in after.items()},
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_stage("ppo", main))
