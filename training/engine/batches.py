@@ -133,6 +133,12 @@ def elements(
     ]
 
 
+def lone(example: Example, *, end_id: int) -> Element:
+    """A demonstration as an element of one response and no ranking, to be scored."""
+    response = [*example.response[:-1], end_id]
+    return Element(prompt_id="", split="", category="", prompt=example.prompt, responses=(response,), rankings=())
+
+
 def num_batches(num_items: int, batch_size: int) -> int:
     """Batches of one epoch; the last one may be smaller."""
     return -(-num_items // batch_size)

@@ -40,9 +40,11 @@ class Checkpoints:
         self._say = say
         folder.mkdir(parents=True, exist_ok=True)
 
-    def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Keep `state`, a tree of dicts, lists, numbers, strings, None, tensors and numpy arrays. Replaces the same
-        step's."""
+    def save(self, step: int, state: Mapping[str, Any], *, best: tuple[int, float] | None = None) -> None:
+        """Keep `state`: a tree of dicts, lists, numbers, strings, None, tensors and numpy arrays.
+
+        `best` is (step, value) of the best step so far, which may be this one: its checkpoint is not pruned.
+        """
         temporary = self.folder / f".tmp-{os.getpid()}"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
@@ -51,6 +53,8 @@ class Checkpoints:
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
         _fsync(self.folder)
+        if best:
+            write_json(self.folder / "best.json", {"step": best[0], "value": best[1]})
         self._prune()
 
     def load_latest(self) -> tuple[int, dict[str, Any]] | None:
@@ -73,10 +77,6 @@ class Checkpoints:
         tree = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         state: dict[str, Any] = _unpack(tree, load_file(folder / "tensors.safetensors"))
         return state
-
-    def mark_best(self, step: int, value: float) -> None:
-        """Call after `save(step)`: keep this checkpoint until a better one is marked."""
-        write_json(self.folder / "best.json", {"step": step, "value": value})
 
     def best(self) -> tuple[int, float] | None:
         """Step and value of the best checkpoint, or None."""

@@ -52,10 +52,11 @@ class RunLog:
         self._write_status("running")
 
     def resume(self, step: int) -> None:
-        """Go on after `step`: metrics of later steps, which will be done again, are dropped."""
+        """Go on after `step` (0: from the start): metrics of later steps, which will be done again, are dropped."""
         self.run_dir.truncate_metrics(step)
         self._step = step
-        self.say(f"going on after step {step}")
+        if step:
+            self.say(f"going on after step {step}")
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """One line of metrics. Write those of a step before its checkpoint, or a resumed run lacks them."""

@@ -47,7 +47,14 @@ OVERRIDES: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "checkpoint_every": 100,
         },
         "paper": _LENGTHS
-        | {"num_epochs": 1, "batch_size": 64, "micro_batch_size": 4, "learning_rate": 9e-6, "checkpoint_every": 100},
+        | {
+            "select": "last",
+            "num_epochs": 1,
+            "batch_size": 64,
+            "micro_batch_size": 4,
+            "learning_rate": 9e-6,
+            "checkpoint_every": 100,
+        },
     },
     "ppo": {
         "tiny-cpu": {},

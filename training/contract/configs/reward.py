@@ -89,6 +89,22 @@ class RewardConfig(TrainingConfig):
         max=100_000,
         unit="steps",
     )
+    max_steps: int = option(
+        0,
+        "Stop after this many optimiser steps even if epochs remain; the schedule ends there too. 0 is no limit.",
+        group="limits",
+        min=0,
+        max=10_000_000,
+        unit="steps",
+    )
+    select: str = option(
+        "best",
+        "Which weights to publish: 'best' has the lowest loss on the valid split, measured after each epoch;"
+        " 'last' is the end of training (InstructGPT trains one epoch and takes its end). Without valid rankings it is"
+        " 'last', and the report says so.",
+        group="optimisation",
+        choices=("best", "last"),
+    )
     divisor: str = option(
         "remaining_pairs",
         "What the summed loss of a ranking is divided by: the pairs that remain when ties are dropped,"

@@ -106,6 +106,14 @@ class SFTConfig(TrainingConfig):
         min=0.0,
         max=0.9,
     )
+    max_steps: int = option(
+        0,
+        "Stop after this many optimiser steps even if epochs remain; the schedule ends there too. 0 is no limit.",
+        group="limits",
+        min=0,
+        max=10_000_000,
+        unit="steps",
+    )
     evaluations_per_epoch: int = option(
         1,
         "How often per epoch the model is measured on the valid split and may become the best.",

@@ -1,0 +1,380 @@
+"""SFT: a language model learns to answer as the demonstrations do.
+
+    python -m training.sft --config FILE --run-dir DIR
+
+With `init_model` "tiny" a small byte-level model is built and pretrained first, in the same run (phase "pretrain").
+The loss is on the responses alone (and on all of the pretraining text that is mixed in). Of the measured checkpoints
+the best is published: by reward-model score on validation prompts when a reward model is given (InstructGPT, section
+3.5), else by validation loss; `outputs/report.json` says which.
+
+Metrics: `pretrain/loss`, `sft/loss`, `sft/valid_loss` in nats per token · `sft/valid_reward` mean score of sampled
+answers · `*/learning_rate` · `*/gradient_norm` before clipping · `sft/epoch` · `perf/*` the only ones that differ
+between equal runs.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from training.cli import Result, run_stage
+from training.contract.configs import ConfigError, SFTConfig
+from training.contract.rundir import RunDir, write_json
+from training.engine import batches, corpus, data, models
+from training.engine.batches import Cuts, Example
+from training.engine.checkpoints import Checkpoints
+from training.engine.device import Compute, choose, restore_rng_state, rng_state, seed_everything
+from training.engine.measure import Judges, NamedPrompt, answer, summary
+from training.engine.optim import adamw, check_finite, cosine_lr, optimiser_step
+from training.engine.rollout import SamplingRule
+from training.engine.runlog import Cancelled, RunLog, throughput
+from training.engine.scoring import Episodes, episodes, response_logprobs
+from training.engine.text import Text, byte_text, load_text
+
+PRETRAIN_WARMUP_FRACTION = 0.02
+
+
+def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
+    """One run, from the config to the published model."""
+    # 1. The model, in fp32, and where to compute
+    compute = choose(config)
+    seed_everything(config.seed)
+    text, model = load_model(config)
+    setup = Setup(config=config, compute=compute, text=text, model=model.to(compute.device))
+    log.say(f"{models.num_parameters(model):,} parameters on {compute.device}")
+
+    # 2. What it learns from, and what measures it
+    material = read_material(config, text, log)
+    judge = load_judge(setup, material)
+    judge_name = judge.name if judge else "nothing: the last step is published, there is nothing to measure on"
+
+    # 3. How many steps that is
+    plan = Plan.of(config, material, is_measured=judge is not None)
+    log.plan(plan.num_steps)
+    log.say(f"{plan.pretrain_steps} steps of pretraining, {plan.sft_steps} of SFT; selection by {judge_name}")
+
+    # 4. Go on where a killed run stopped
+    optimizer = adamw(model, config)
+    checkpoints = Checkpoints(run_dir.checkpoints, say=log.say)
+    done, best = resume(checkpoints, model, optimizer, log)
+
+    # 5. Learn
+    models.set_residual_dropout(model, config.dropout)
+    for step in range(done, plan.num_steps):
+        started = time.monotonic()
+        is_pretraining = step < plan.pretrain_steps
+        name = "pretrain" if is_pretraining else "sft"
+        log.phase(name)
+        if step == plan.pretrain_steps:
+            optimizer.state.clear()  # another loss, another learning rate: old moments would mislead
+        examples = plan.examples(config, material, step)
+        values, num_tokens = learn(setup, optimizer, examples, learning_rate=plan.rate(config, step), name=name)
+        if not is_pretraining:
+            values["sft/epoch"] = (step - plan.pretrain_steps + 1) / plan.steps_per_epoch
+        is_better = False
+        if judge and plan.is_measured(step):
+            figure = judge.measure(setup, material)
+            values |= {judge.metric: figure}
+            is_better = best is None or judge.is_better(figure, best[1])
+            best = (step + 1, figure) if is_better else best
+        log.metrics(step + 1, values | throughput(num_tokens, started))
+
+        # 6. Keep what a resumed run needs
+        is_due = (step + 1) % config.checkpoint_every == 0 or step + 1 == plan.num_steps
+        if is_better or is_due or log.cancel_asked:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rng": rng_state(), "best": best}
+            checkpoints.save(step + 1, state, best=best)
+        log.step_done(step + 1)
+        if log.cancel_asked:
+            raise Cancelled
+
+    # 7. Publish the best measured weights
+    log.phase("publish")
+    chosen = best[0] if best else plan.num_steps
+    model.load_state_dict(checkpoints.load(chosen)["model"])
+    models.set_residual_dropout(model, 0.0)
+    models.save_model(model, text, run_dir.outputs / "model")
+    report = {
+        "selected_by": judge_name,
+        "selected_step": chosen,
+        "selected_value": best[1] if best else None,
+        "num_parameters": models.num_parameters(model),
+        "num_demonstrations": len(material.train),
+        "num_validation_demonstrations": len(material.valid),
+        "num_cut_prompts": material.cuts.prompts,
+        "num_cut_responses": material.cuts.responses,
+    }
+    write_json(run_dir.outputs / "report.json", report)
+    log.say(f"published step {chosen}, selected by {judge_name}")
+    return Result(summary=report, inputs=material.hashes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """The model and what goes with it."""
+
+    config: SFTConfig
+    compute: Compute
+    text: Text
+    model: Any
+
+    def episodes(self, examples: list[Example]) -> Episodes:
+        """Right-padded rows on the model's device."""
+        prompts, responses = [example.prompt for example in examples], [example.response for example in examples]
+        return episodes(prompts, responses, pad_token_id=self.text.pad_id, device=self.compute.device)
+
+
+@dataclass
+class Material:
+    """Everything the run learns from or is measured on, as token ids."""
+
+    train: list[Example]
+    valid: list[Example]
+    prompts: list[NamedPrompt]
+    stream: list[int]
+    cuts: Cuts
+    hashes: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Which step does what. Steps count from 0 over both phases."""
+
+    pretrain_steps: int
+    sft_steps: int
+    steps_per_epoch: int
+    measure_every: int
+    num_texts: int
+
+    @classmethod
+    def of(cls, config: SFTConfig, material: Material, *, is_measured: bool) -> "Plan":
+        """The plan that the config makes of so many demonstrations; without anything to measure on, nothing is."""
+        num_texts = round(config.batch_size * config.pretraining_fraction)
+        if config.pretraining_fraction and not num_texts:
+            raise ConfigError(
+                "pretraining_fraction", f"is less than one piece of text per batch of {config.batch_size}"
+            )
+        steps_per_epoch = batches.num_batches(len(material.train), config.batch_size - num_texts)
+        sft_steps = steps_per_epoch * config.num_epochs
+        return cls(
+            pretrain_steps=config.pretrain_steps if config.init_model == "tiny" else 0,
+            sft_steps=min(sft_steps, config.max_steps or sft_steps),
+            steps_per_epoch=steps_per_epoch,
+            measure_every=max(1, steps_per_epoch // config.evaluations_per_epoch) if is_measured else 0,
+            num_texts=num_texts,
+        )
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of both phases."""
+        return self.pretrain_steps + self.sft_steps
+
+    def is_measured(self, step: int) -> bool:
+        """Is the model measured after this step?"""
+        done = step + 1 - self.pretrain_steps
+        return done > 0 and self.measure_every > 0 and (done % self.measure_every == 0 or done == self.sft_steps)
+
+    def rate(self, config: SFTConfig, step: int) -> float:
+        """The learning rate of a step: each phase has its own cosine."""
+        if step < self.pretrain_steps:
+            warmup = round(self.pretrain_steps * PRETRAIN_WARMUP_FRACTION)
+            peak, num_steps = config.pretrain_learning_rate, self.pretrain_steps
+            return cosine_lr(step, num_steps=num_steps, peak=peak, final_fraction=0.1, warmup_steps=warmup)
+        return cosine_lr(
+            step - self.pretrain_steps,
+            num_steps=self.sft_steps,
+            peak=config.learning_rate,
+            final_fraction=config.final_lr_fraction,
+            warmup_steps=config.warmup_steps,
+        )
+
+    def examples(self, config: SFTConfig, material: Material, step: int) -> list[Example]:
+        """The batch of a step: a function of the step and the seed alone."""
+        length = config.pretrain_sequence_tokens
+        if step < self.pretrain_steps:
+            return batches.text_batch(
+                material.stream, num_pieces=config.pretrain_batch_size, length=length, step=step, seed=config.seed
+            )
+        chosen = batches.batch_indices(
+            len(material.train),
+            batch_size=config.batch_size - self.num_texts,
+            step=step - self.pretrain_steps,
+            seed=config.seed,
+        )
+        texts = batches.text_batch(
+            material.stream, num_pieces=self.num_texts, length=length, step=step, seed=config.seed
+        )
+        return [material.train[index] for index in chosen] + texts
+
+
+def load_model(config: SFTConfig) -> tuple[Text, Any]:
+    """The tokenizer and the model to start from."""
+    if config.init_model == "tiny":
+        text = byte_text()
+        shape = {"num_layers": config.tiny_layers, "width": config.tiny_width, "num_heads": config.tiny_heads}
+        return text, models.build_tiny(text, context=config.tiny_context, seed=config.seed, **shape)
+    text = load_text(config.init_model)
+    model = models.load_policy(config.init_model, text)
+    models.check_lengths(
+        model, max_prompt_tokens=config.max_prompt_tokens, max_response_tokens=config.max_response_tokens
+    )
+    return text, model
+
+
+def read_material(config: SFTConfig, text: Text, log: RunLog) -> Material:
+    """Read the inputs. Raises ConfigError when there is nothing to learn from."""
+    cuts = Cuts()
+    limits = {"max_prompt_tokens": config.max_prompt_tokens, "max_response_tokens": config.max_response_tokens}
+    snapshot = data.read_demonstrations(config.dataset)
+    by_split = {
+        split: batches.demonstrations((row for row in snapshot.rows if row.split == split), text, cuts=cuts, **limits)
+        for split in ("train", "valid")
+    }
+    if not by_split["train"]:
+        raise ConfigError("dataset", "has no demonstration in its train split")
+    material = Material(**by_split, prompts=[], stream=[], cuts=cuts, hashes={"dataset": snapshot.manifest.sha256})
+    _read_prompts(config, text, material)
+    _read_stream(config, text, material)
+    log.say(f"{len(material.train)} demonstrations to learn from, {len(material.valid)} to measure on; {cuts}")
+    return material
+
+
+def load_judge(setup: Setup, material: Material) -> "RewardJudge | LossJudge | None":
+    """What selects the checkpoint; None when there is nothing to measure on."""
+    path = setup.config.reward_model
+    if not path:
+        return LossJudge() if material.valid else None
+    if load_text(path).tokenizer.get_vocab() != setup.text.tokenizer.get_vocab():
+        raise ConfigError("reward_model", "has another vocabulary than the model that is trained")
+    return RewardJudge(models.load_reward(path, setup.text).to(setup.compute.device))
+
+
+def learn(
+    setup: Setup, optimizer: torch.optim.Optimizer, examples: list[Example], *, learning_rate: float, name: str
+) -> tuple[dict[str, float], int]:
+    """One optimiser step: the mean loss over the batch's response tokens. Returns metrics and tokens read."""
+    setup.model.train()
+    num_targets = sum(len(example.response) for example in examples)
+    total = 0.0
+    for part in _parts(examples, setup.config.micro_batch_size):
+        batch = setup.episodes(part)
+        tensors = {"input_ids": batch.input_ids_BT, "attention_mask": batch.attention_mask_BT, "targets": batch.mask_BR}
+        with setup.compute.autocast():
+            logprobs_BR = response_logprobs(setup.model, batch, temperature=1.0)
+        loss = -logprobs_BR.sum() / num_targets
+        check_finite(f"{name}/loss", loss.item(), tensors)
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.item()
+    norm = optimiser_step(
+        optimizer, learning_rate=learning_rate, max_grad_norm=setup.config.max_grad_norm, batch=tensors
+    )
+    values = {f"{name}/loss": total, f"{name}/learning_rate": learning_rate, f"{name}/gradient_norm": norm}
+    return values, sum(len(example.prompt) + len(example.response) for example in examples)
+
+
+class LossJudge:
+    """Selects by the loss on the validation demonstrations; by the last step when there are none."""
+
+    metric = "sft/valid_loss"
+    name = "validation loss"
+
+    @staticmethod
+    def is_better(new: float, old: float) -> bool:
+        """Lower is better."""
+        return new < old
+
+    @torch.no_grad()
+    def measure(self, setup: Setup, material: Material) -> float:
+        """Mean loss in nats per response token of the validation demonstrations."""
+        setup.model.eval()
+        total, num_targets = 0.0, 0
+        for part in _parts(material.valid, setup.config.micro_batch_size):
+            with setup.compute.autocast():
+                logprobs_BR = response_logprobs(setup.model, setup.episodes(part), temperature=1.0)
+            total -= float(logprobs_BR.double().sum())
+            num_targets += sum(len(example.response) for example in part)
+        return total / num_targets
+
+
+class RewardJudge:
+    """Selects by the mean reward of answers sampled for the validation prompts, with the same luck each time."""
+
+    metric = "sft/valid_reward"
+    name = "reward-model score on validation prompts"
+
+    def __init__(self, reward: Any) -> None:
+        self.reward = reward
+
+    @staticmethod
+    def is_better(new: float, old: float) -> bool:
+        """Higher is better."""
+        return new > old
+
+    def measure(self, setup: Setup, material: Material) -> float:
+        """Mean score of one answer per prompt at temperature 1."""
+        setup.model.eval()
+        config, text = setup.config, setup.text
+        rule = SamplingRule(
+            end_token_id=text.end_id, pad_token_id=text.pad_id, max_new_tokens=config.max_response_tokens
+        )
+        with setup.compute.autocast():
+            answers = answer(
+                setup.model,
+                material.prompts,
+                Judges(reward=self.reward),
+                rule=rule,
+                seed=config.seed,
+                batch_size=config.micro_batch_size,
+            )
+        return summary(answers)["reward"]
+
+
+def resume(
+    checkpoints: Checkpoints, model: Any, optimizer: torch.optim.Optimizer, log: RunLog
+) -> tuple[int, tuple[int, float] | None]:
+    """Restore the latest good checkpoint: (steps done, best so far)."""
+    found = checkpoints.load_latest()
+    if found is None:
+        log.resume(0)
+        return 0, None
+    step, state = found
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    restore_rng_state(state["rng"])
+    log.resume(step)
+    return step, tuple(state["best"]) if state["best"] else None
+
+
+def _read_prompts(config: SFTConfig, text: Text, material: Material) -> None:
+    if not config.validation_prompts:
+        return
+    snapshot = data.read_prompts(config.validation_prompts)
+    rows = [row for row in snapshot.rows if row.split == "valid"] or list(snapshot.rows)
+    if not rows:
+        raise ConfigError("validation_prompts", "has no prompt")
+    material.hashes["validation_prompts"] = snapshot.manifest.sha256
+    material.prompts = [
+        NamedPrompt(name=row.prompt_id, ids=material.cuts.prompt(text, row.prompt, config.max_prompt_tokens))
+        for row in rows[: config.selection_max_prompts]
+    ]
+
+
+def _read_stream(config: SFTConfig, text: Text, material: Material) -> None:
+    if config.pretraining_text:
+        snapshot = data.read_text(config.pretraining_text)
+        material.hashes["pretraining_text"] = snapshot.manifest.sha256
+        material.stream = corpus.snapshot_stream(snapshot.rows, text)
+    elif config.init_model == "tiny":
+        material.stream = corpus.shipped_stream(text)
+    wanted = config.init_model == "tiny" or config.pretraining_fraction
+    if wanted and len(material.stream) <= config.pretrain_sequence_tokens:
+        raise ConfigError("pretraining_text", f"has only {len(material.stream)} tokens in its train split")
+
+
+def _parts(examples: list[Example], size: int) -> list[list[Example]]:
+    return [examples[start : start + size] for start in range(0, len(examples), size)]
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_stage("sft", main))
