@@ -42,7 +42,7 @@ def _relative(moment: datetime) -> str:
         return "just now"
     for limit, unit, name in STEPS:
         if abs(distance) < limit:
-            amount = f"{int(abs(distance) // unit)} {name}"
+            amount = f"{round(abs(distance) / unit)} {name}"
             return f"{amount} ago" if distance > 0 else f"in {amount}"
     return date_format(timezone.localtime(moment), "j M Y")
 
