@@ -35,8 +35,8 @@ def programs(address: str) -> list[Program]:
     """In the order in which they are started; they are stopped in the opposite one."""
     celery = (sys.executable, "-m", "celery", "--quiet", "-A", "config.celery:app")
     worker = (*celery, "worker", "--loglevel=INFO", "--without-gossip", "--without-mingle", "--without-heartbeat")
-    # Celery: SIGTERM finishes the job at hand, SIGQUIT drops it; a run goes on from its checkpoint next time.
-    worker_stop = ((signal.SIGTERM, 3.0), (signal.SIGQUIT, 5.0))
+    # Celery: SIGTERM ends the job at hand, a training run with a checkpoint; SIGQUIT drops it.
+    worker_stop = ((signal.SIGTERM, 15.0), (signal.SIGQUIT, 5.0))
     gunicorn = (sys.executable, "-m", "gunicorn", "config.wsgi:application", "--worker-class=gthread")
     return [
         Program("gpu", (*worker, "-Q", "gpu", "-c", "1", "-n", "gpu@%h"), worker_stop, signal.SIGQUIT),

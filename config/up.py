@@ -118,7 +118,19 @@ def prepare() -> str:
 
 def _welcome(address: str, log_ins: str) -> str:
     shown = address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104
-    return f"\nPodium is up: http://{shown}/\n\n{log_ins}\n\nCtrl-C stops it; the next `make up` goes on where it was."
+    if log_ins:
+        people = f"Log-ins of the demo project, shown this once:\n{log_ins}"
+    else:
+        people = "Log-ins were shown at the first start. Forgotten? .venv/bin/python manage.py changepassword EMAIL"
+    return f"""
+Podium is up: http://{shown}/
+
+{people}
+
+First, as the labeler: open the demo project and rank the next task.
+Then, as the manager: open its dashboard and run the whole loop.
+Ctrl-C stops Podium and keeps everything; `make up` goes on from there.
+"""
 
 
 def _port(text: str) -> int:
