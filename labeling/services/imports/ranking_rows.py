@@ -1,0 +1,195 @@
+"""Rows with responses, and whose judgements count.
+
+One source per row, so that nothing counts twice: single labelers' annotations; else each labeler's comparisons, where
+they leave one order; else the row's own ranks (or chosen over rejected), as one ranking by “consensus”; else the
+comparisons of nobody in particular; else the row's mean ratings. What is derived never stands beside its origin.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from labeling.models import MAX_RESPONSES, MIN_RESPONSES
+from labeling.services.imports import judgements, reasons, rows, texts
+from labeling.services.imports.columns import Row
+from labeling.services.imports.reasons import Refused
+
+CONSENSUS = "consensus"
+UNKNOWN_MODEL = "unknown"
+Pairs = list[tuple[int, int, str]]
+
+
+@dataclass(frozen=True)
+class ResponseDraft:
+    model: str
+    text: str
+
+
+@dataclass(frozen=True)
+class JudgementDraft:
+    labeler: str
+    ranks: list[int]
+    made_from: str
+    notes: dict[str, str] = field(default_factory=dict)  # by position: ratings on a scale that is not ours
+
+
+@dataclass
+class RankingDraft:
+    prompt: rows.PromptDraft
+    responses: list[ResponseDraft]
+    judgements: list[JudgementDraft]
+    notes: list[str]  # one per judgement left out or oddity seen
+
+    @property
+    def line(self) -> int:
+        return self.prompt.line
+
+
+def ranking(row: Row, *, line: int, options: rows.Options, max_chars: int) -> RankingDraft:
+    prompt = rows.prompt(row, line=line, options=options, max_chars=max_chars)
+    notes = list(prompt.notes)
+    responses = _responses(row, notes)
+    found = _judgements(row, num_responses=len(responses), notes=notes)
+    return RankingDraft(prompt=prompt, responses=responses, judgements=found, notes=notes)
+
+
+# --- responses ---------------------------------------------------------------------------------------------------
+
+
+def _responses(row: Row, notes: list[str]) -> list[ResponseDraft]:
+    values = _list(row.get("responses"))
+    if values is None and row.get("chosen") is not None:
+        values = [row.get("chosen"), row.get("rejected")]
+    if values is None or len(values) < MIN_RESPONSES:
+        raise Refused(reasons.TOO_FEW_RESPONSES, f"{len(values or [])}")
+    if len(values) > MAX_RESPONSES:
+        raise Refused(reasons.TOO_MANY_RESPONSES, f"{len(values)}")
+    responses = [_response(value, number) for number, value in enumerate(values, start=1)]
+    if any(not response.text.strip() for response in responses):
+        notes.append(reasons.NOTE_EMPTY_RESPONSE)  # models do answer nothing, and people rank it last
+    if len({response.text for response in responses}) < len(responses):
+        notes.append(reasons.NOTE_SAME_RESPONSES)  # each stays a sample of its own
+    return responses
+
+
+def _response(value: Any, number: int) -> ResponseDraft:
+    text, model = (value.get("text"), value.get("model")) if isinstance(value, Mapping) else (value, None)
+    if not isinstance(text, str):
+        raise Refused(reasons.RESPONSE_NOT_TEXT, f"response {number} is a {type(text).__name__}")
+    if len(text) > texts.MAX_RESPONSE_CHARS:
+        raise Refused(reasons.RESPONSE_TOO_LONG, f"response {number} has {len(text):,} characters")
+    return ResponseDraft(texts.short(model, 100) or UNKNOWN_MODEL, texts.checked(text, where=f"response {number}"))
+
+
+# --- judgements --------------------------------------------------------------------------------------------------
+
+
+def _judgements(row: Row, *, num_responses: int, notes: list[str]) -> list[JudgementDraft]:
+    by_people = _annotations(row.get("annotations"), num_responses, notes)
+    pairs = _comparisons(row.get("comparisons"), num_responses)
+    if not by_people:
+        by_people = _from_comparisons({who: pairs[who] for who in pairs if who}, num_responses, notes)
+    return by_people or _of_nobody(row, pairs.get("", []), num_responses, notes)
+
+
+def _annotations(values: Any, num_responses: int, notes: list[str]) -> list[JudgementDraft]:
+    found: dict[str, JudgementDraft] = {}
+    for number, item in enumerate(_list(values) or [], start=1):
+        if not isinstance(item, Mapping):
+            raise Refused(reasons.JUDGEMENT_DOES_NOT_FIT, f"annotation {number} is a {type(item).__name__}")
+        who = texts.short(item.get("annotator"), 100) or f"unnamed {number}"
+        draft = _from_numbers(
+            who, item.get("ranks"), item.get("ratings"), num_responses, notes, where=f"annotation {number}"
+        )
+        if who in found:
+            raise Refused(reasons.JUDGEMENT_DOES_NOT_FIT, f"two annotations by {who}")
+        if draft:
+            found[who] = draft
+    return list(found.values())
+
+
+def _from_numbers(
+    who: str, ranks: Any, ratings: Any, num_responses: int, notes: list[str], *, where: str, ranks_from: str = "ranks"
+) -> JudgementDraft | None:
+    """Ranks as given; else ranks by overall rating. A response without one makes it partial: left out, and said."""
+    kept = _ratings_as_notes(ratings, num_responses)
+    if _list(ranks) is not None:
+        found = judgements.from_ranks(_list(ranks), num_responses=num_responses, where=where)
+        made_from = ranks_from
+    else:
+        values = _list(ratings)
+        if values is None:
+            return None
+        overall = judgements.overall(values)
+        if overall is None:
+            notes.append(reasons.NOTE_NO_OVERALL)
+            return None
+        found = judgements.from_ratings(overall, num_responses=num_responses, where=where)
+        made_from = "ratings"
+    if found is None:
+        notes.append(reasons.NOTE_PARTIAL)
+        return None
+    return JudgementDraft(who, found, made_from, kept)
+
+
+def _of_nobody(row: Row, pairs: Pairs, num_responses: int, notes: list[str]) -> list[JudgementDraft]:
+    who = texts.short(row.get("annotator"), 100) or CONSENSUS
+    ranks, ranks_from = row.get("ranks"), texts.short(row.get("ranks_from"), 40) or "ranks"
+    if ranks is None and row.get("responses") is None:
+        ranks, ranks_from = [1, 2], "chosen over rejected"
+    if ranks is None and pairs:
+        return _from_comparisons({who: pairs}, num_responses, notes)
+    draft = _from_numbers(who, ranks, row.get("ratings"), num_responses, notes, where="the row", ranks_from=ranks_from)
+    if draft and pairs and judgements.num_against(pairs, draft.ranks):
+        notes.append(reasons.NOTE_AGAINST_RANKS)
+    return [draft] if draft else []
+
+
+def _from_comparisons(pairs: Mapping[str, Pairs], num_responses: int, notes: list[str]) -> list[JudgementDraft]:
+    found = []
+    for who, theirs in pairs.items():
+        ranks = judgements.from_comparisons(theirs, num_responses=num_responses)
+        if ranks is None:
+            notes.append(reasons.NOTE_COMPARISONS)
+        else:
+            found.append(JudgementDraft(who, ranks, "comparisons"))
+    return found
+
+
+def _comparisons(values: Any, num_responses: int) -> dict[str, Pairs]:
+    """By labeler; "" for those of nobody in particular."""
+    found: dict[str, Pairs] = defaultdict(list)
+    for number, item in enumerate(_list(values) or [], start=1):
+        pair = item if isinstance(item, Mapping) else {}
+        a, b, winner = _index(pair.get("a"), num_responses), _index(pair.get("b"), num_responses), pair.get("winner")
+        if a is None or b is None or a == b or winner not in ("a", "b", "tie"):
+            raise Refused(reasons.JUDGEMENT_DOES_NOT_FIT, f"comparison {number}")
+        found[texts.short(pair.get("annotator"), 100)].append((a, b, winner))
+    return found
+
+
+def _index(value: Any, num_responses: int) -> int | None:
+    is_index = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < num_responses
+    return value if is_index else None
+
+
+def _ratings_as_notes(ratings: Any, num_responses: int) -> dict[str, str]:
+    """Ratings come on any scale; ours is 1 to 7. They stay readable beside the response, as text."""
+    values = _list(ratings)
+    if values is None or len(values) != num_responses:
+        return {}
+    return {str(position): said for position, item in enumerate(values) if (said := _said(item))}
+
+
+def _said(item: Any) -> str:
+    pairs = item.items() if isinstance(item, Mapping) else [("rating", item)]
+    told = ", ".join(f"{name} {value}" for name, value in pairs if value is not None)
+    return texts.checked(told[:500], where="a rating")
+
+
+def _list(value: Any) -> list[Any] | None:
+    """A list, or a cell that holds one as JSON."""
+    if isinstance(value, str):
+        value = texts.json_list(value)
+    return value if isinstance(value, list) else None
