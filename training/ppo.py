@@ -25,6 +25,7 @@ from training.contract.rundir import RunDir
 from training.engine import advantages, data, device, experience, measure, models, scoring
 from training.engine.batches import Cuts
 from training.engine.checkpoints import Checkpoints
+from training.engine.corpus import snapshot_stream
 from training.engine.learner import Learner, LearningRule, trainable, update_average
 from training.engine.optim import adamw
 from training.engine.rollout import SamplingRule, sample
@@ -183,10 +184,7 @@ def _text_stream(config: PPOConfig, text: Text) -> tuple[list[int], str]:
     if not config.ptx_coef:
         return [], ""
     snapshot = data.read_text(config.pretraining_text)
-    stream: list[int] = []
-    for row in snapshot.rows:
-        if row.split == "train":
-            stream += [*text.content_ids(row.text), text.end_id]
+    stream = snapshot_stream(snapshot.rows, text)
     if len(stream) <= config.ptx_sequence_tokens:
         raise ConfigError("pretraining_text", f"has {len(stream)} tokens in its train split, less than one piece")
     return stream, snapshot.manifest.sha256

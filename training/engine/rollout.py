@@ -57,10 +57,15 @@ def row_uniforms(names: Sequence[str], *, seed: int, num_draws: int) -> Tensor:
     generator = torch.Generator()
     rows = []
     for name in names:
-        digest = hashlib.sha256(f"{seed}\n{name}".encode()).digest()
-        generator.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        generator.manual_seed(sample_seed(name, seed=seed))
         rows.append(torch.rand(num_draws, generator=generator, dtype=torch.float64))
     return torch.stack(rows)
+
+
+def sample_seed(name: str, *, seed: int) -> int:
+    """The seed of one sample: 63 bits that depend on its name and the run's seed alone."""
+    digest = hashlib.sha256(f"{seed}\n{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 @torch.no_grad()
