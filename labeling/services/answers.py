@@ -93,7 +93,7 @@ def _check(task: Task, answer: Answer) -> dict[str, str]:
     if answer.outcome not in Ranking.Outcome.values:
         errors["outcome"] = f"“{answer.outcome}” is neither “{RANKED}” nor “{NONE_ACCEPTABLE}”."
     _check_ranks(letters, answer, errors)
-    _check_ratings(letters, answer, errors)
+    _check_ratings(letters, answer, errors, are_needed=task.rate_first and answer.outcome == RANKED)
     _check_flags_and_notes(letters, set(task.project.flags), answer, errors)
     if len(answer.note) > MAX_NOTE_CHARS:
         errors["note"] = f"At most {MAX_NOTE_CHARS} characters."
@@ -116,14 +116,16 @@ def _check_ranks(letters: str, answer: Answer, errors: dict[str, str]) -> None:
             errors[letter] = f"The rank of {letter} must be from 1 to {len(letters)}, not {rank}."
 
 
-def _check_ratings(letters: str, answer: Answer, errors: dict[str, str]) -> None:
-    if not answer.ratings:
+def _check_ratings(letters: str, answer: Answer, errors: dict[str, str], *, are_needed: bool) -> None:
+    if not answer.ratings and not are_needed:
         return
     if len(answer.ratings) != len(letters):
         errors["ratings"] = f"{len(letters)} ratings are expected, {len(answer.ratings)} came."
         return
     for letter, rating in zip(letters, answer.ratings, strict=True):
-        if rating is not None and rating not in RATINGS:
+        if rating is None and are_needed:
+            errors.setdefault(letter, f"{letter} has no rating yet.")
+        elif rating is not None and rating not in RATINGS:
             errors.setdefault(letter, f"The rating of {letter} must be from 1 to 7, not {rating}.")
 
 

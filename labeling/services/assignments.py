@@ -86,6 +86,7 @@ def claim(
         mine = held.exclude(task=besides).order_by("claimed_at", "pk").first()
         if mine:
             _renew(mine.pk, project)
+            mine.refresh_from_db(fields=["lease_until"])
             return mine
         for kind in kinds:
             if slot := _claim_open(project, labeler, kind):

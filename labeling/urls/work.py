@@ -1,5 +1,14 @@
-"""Addresses of the work pages."""
+"""Addresses of the labeler's pages. No response and no model ever has an address here."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from labeling.views import history, work
+
+urlpatterns: list[URLPattern] = [
+    path("", work.start, name="work"),
+    path("next/", work.begin, name="work_next"),
+    path("task/<uuid:uid>/", work.task, name="work_task"),
+    path("history/", history.history, name="history"),
+    path("history/ranking/<uuid:uid>/", history.ranking, name="history_ranking"),
+    path("history/written/<uuid:uid>/", history.demonstration, name="history_demonstration"),
+]

@@ -1,0 +1,81 @@
+"""What every view of the labeling API shares: the project, the role, the limit, and how errors read."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.throttling import UserRateThrottle
+from rest_framework.views import APIView
+
+from labeling.models import Project, Role, Task, User
+from labeling.permissions import RANK, role_in
+from labeling.services.answers import AnswerError
+from labeling.services.assignments import AssignmentError
+from labeling.services.demonstrations import AlreadyWritten
+from labeling.services.drafts import DraftError
+from labeling.services.rankings import AlreadyRanked
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def describe(**about: Any) -> Callable[[F], F]:
+    """drf-spectacular's `extend_schema`, whose types are not followed, with the type of what it decorates."""
+    decorate: Callable[[F], F] = extend_schema(**about)
+    return decorate
+
+
+class LabelingThrottle(UserRateThrottle):
+    """Far above what hands can do (a draft per second, a submit per 20 s), far below what hurts."""
+
+    scope = "labeling"
+    rate = "900/min"
+
+
+class LabelingView(APIView):
+    """A view inside a project (`slug`), for its labelers and above. Strangers get 404."""
+
+    least_role: ClassVar[Role] = Role.LABELER
+    throttle_classes = (LabelingThrottle,)
+    project: Project
+    labeler: User
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:  # type: ignore[override]
+        view = super().as_view(**initkwargs)
+        view.least_role = cls.least_role  # type: ignore[attr-defined]  # read by the test that crawls every address
+        return view
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        assert isinstance(request.user, User)  # noqa: S101  # IsAuthenticated has let them in
+        self.labeler = request.user
+        self.project = get_object_or_404(Project.objects.visible_to(request.user).distinct(), slug=kwargs["slug"])
+        role = role_in(self.project, self.labeler)
+        if role is None or RANK[role] < RANK[self.least_role]:
+            raise PermissionDenied
+
+    def task(self, uid: uuid.UUID) -> Task:
+        tasks = Task.objects.filter(project=self.project, is_imported=False).select_related("prompt", "project")
+        return get_object_or_404(tasks, uid=uid)
+
+    def read(self, serializer: Serializer[Any]) -> dict[str, Any]:
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Services speak of places; the API passes on what they say."""
+        if isinstance(exc, AnswerError):
+            return Response({"detail": str(exc), "errors": exc.errors}, status.HTTP_422_UNPROCESSABLE_ENTITY)
+        if isinstance(exc, AlreadyRanked | AlreadyWritten):
+            return Response({"detail": str(exc)}, status.HTTP_409_CONFLICT)
+        if isinstance(exc, AssignmentError | DraftError):
+            return Response({"detail": str(exc)}, status.HTTP_422_UNPROCESSABLE_ENTITY)
+        return super().handle_exception(exc)

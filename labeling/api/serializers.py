@@ -1,0 +1,156 @@
+"""What goes in and out of the labeling API. Every field is named here; nothing else passes.
+
+Letters are the only names that responses have: A is the first card of the sheet.
+"""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from labeling.models import Skip, Task
+from labeling.services import answers, assignments
+from labeling.services.answers import LETTERS, Answer, AnswerError
+from labeling.services.sheets import Sheet
+
+
+class NextSerializer(serializers.Serializer[Any]):
+    kinds = serializers.MultipleChoiceField(
+        choices=[str(kind) for kind in assignments.SERVED_KINDS], required=False, help_text="Default: all."
+    )
+    besides = serializers.UUIDField(
+        required=False, allow_null=True, help_text="The task on the screen, to fetch the next one ahead."
+    )
+
+
+class MessageSerializer(serializers.Serializer[Any]):
+    role = serializers.CharField()
+    html = serializers.CharField(help_text="Safe HTML.")
+
+
+class CardSerializer(serializers.Serializer[Any]):
+    letter = serializers.CharField()
+    html = serializers.CharField(help_text="Safe HTML.")
+
+
+class SheetSerializer(serializers.Serializer[Sheet]):
+    """A task as the labeler sees it."""
+
+    task = serializers.UUIDField(source="task.uid")
+    kind = serializers.ChoiceField(source="task.kind", choices=Task.Kind.choices)
+    rate_first = serializers.BooleanField(source="task.rate_first")
+    use_case = serializers.CharField(source="task.prompt.use_case")
+    language = serializers.CharField(source="task.prompt.language")
+    prompt = MessageSerializer(source="messages", many=True)
+    cards = CardSerializer(many=True)
+    flags = serializers.ListField(child=serializers.CharField())
+    guideline_version = serializers.IntegerField(source="guideline.version", default=None, allow_null=True)
+    draft = serializers.JSONField()
+    draft_version = serializers.IntegerField()
+    num_today = serializers.IntegerField()
+
+
+class NothingSerializer(serializers.Serializer[Any]):
+    num_held = serializers.IntegerField(help_text="Tasks that would do but are with other labelers now.")
+    back_at = serializers.DateTimeField(allow_null=True, help_text="When the first of them comes back if not finished.")
+
+
+class NextResponseSerializer(serializers.Serializer[Any]):
+    sheet = SheetSerializer(allow_null=True)
+    url = serializers.CharField(allow_null=True, help_text="The task's page.")
+    lease_until = serializers.DateTimeField(allow_null=True)
+    nothing = NothingSerializer(allow_null=True)
+
+
+class DraftSerializer(serializers.Serializer[Any]):
+    payload = serializers.DictField(help_text="What the page has so far; it comes back as it was.")
+    version = serializers.IntegerField(min_value=0, help_text="Grows with each save; an older one never overwrites.")
+    saved_at = serializers.DateTimeField(read_only=True, allow_null=True)
+
+
+class DraftSavedSerializer(serializers.Serializer[Any]):
+    is_saved = serializers.BooleanField(help_text="False: a newer draft is kept already.")
+    version = serializers.IntegerField()
+    saved_at = serializers.DateTimeField()
+
+
+class LetteredIntegers(serializers.DictField):
+    child = serializers.IntegerField(allow_null=True)
+
+
+class LetteredFlags(serializers.DictField):
+    child = serializers.ListField(child=serializers.CharField(max_length=200), max_length=50)
+
+
+class LetteredNotes(serializers.DictField):
+    child = serializers.CharField(allow_blank=True, max_length=answers.MAX_NOTE_CHARS, trim_whitespace=False)
+
+
+class SubmissionSerializer(serializers.Serializer[Any]):
+    idempotency_key = serializers.CharField(max_length=64, help_text="The same key twice is one submission.")
+    note = serializers.CharField(required=False, allow_blank=True, default="", max_length=answers.MAX_NOTE_CHARS)
+    guideline_version = serializers.IntegerField(required=False, allow_null=True, default=None)
+    active_seconds = serializers.FloatField(
+        required=False, allow_null=True, default=None, min_value=0, max_value=answers.MAX_ACTIVE_SECONDS
+    )
+    client_time = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
+class RankingAnswerSerializer(SubmissionSerializer):
+    outcome = serializers.CharField(default=answers.RANKED, help_text="“ranked” or “none_acceptable”.")
+    ranks = LetteredIntegers(required=False, default=dict, help_text='{"A": 2, "B": 1}: 1 is best, equal is a tie.')
+    ratings = LetteredIntegers(required=False, default=dict, help_text="1 to 7 by letter.")
+    flags = LetteredFlags(required=False, default=dict)
+    notes = LetteredNotes(required=False, default=dict)
+
+    def answer(self, task: Task) -> Answer:
+        data = dict(self.validated_data)
+        data.pop("idempotency_key")
+        letters = LETTERS[: task.num_responses]
+        if unknown := {*data["ranks"], *data["ratings"]} - set(letters):
+            raise AnswerError({place: f"There is no card {place}." for place in sorted(unknown)})
+        ranks, ratings = data.pop("ranks"), data.pop("ratings")
+        return Answer(
+            ranks=[ranks.get(letter) for letter in letters],
+            ratings=[ratings.get(letter) for letter in letters] if ratings or task.rate_first else [],
+            **data,
+        )
+
+
+class DemonstrationAnswerSerializer(SubmissionSerializer):
+    text = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=200_000)
+
+
+class SubmittedSerializer(serializers.Serializer[Any]):
+    uid = serializers.UUIDField()
+    revision = serializers.IntegerField()
+    is_surplus = serializers.BooleanField(help_text="Kept, but all judgements wanted were in already.")
+
+
+class SkipSerializer(serializers.Serializer[Any]):
+    reason = serializers.ChoiceField(choices=Skip.Reason.choices)
+    note = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
+
+
+class ReleasedSerializer(serializers.Serializer[Any]):
+    is_released = serializers.BooleanField(help_text="False: it was not held.")
+
+
+class LeaseSerializer(serializers.Serializer[Any]):
+    lease_until = serializers.DateTimeField(
+        allow_null=True, help_text="Null: the place went to somebody else; what you send is kept as an extra."
+    )
+
+
+class PreviewSerializer(serializers.Serializer[Any]):
+    text = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=200_000)
+
+
+class PreviewedSerializer(serializers.Serializer[Any]):
+    html = serializers.CharField(help_text="Safe HTML.")
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    """`errors` names each place ("C", "ranks", …) and what is wrong there."""
+
+    detail = serializers.CharField()
+    errors = serializers.DictField(child=serializers.CharField(), required=False)  # type: ignore[assignment]

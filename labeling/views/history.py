@@ -1,0 +1,129 @@
+"""A labeler's own answers: looking at them again, and changing one of the last."""
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from labeling.forms import work as forms
+from labeling.models import Demonstration, Ranking, Role
+from labeling.permissions import ProjectRequest, member
+from labeling.services import answers, demonstrations, rankings, rendering, sheets
+from labeling.services.answers import AnswerError
+from labeling.services.demonstrations import AlreadyWritten
+from labeling.services.rankings import AlreadyRanked
+
+PAGE = 25
+
+
+@require_GET
+@member(Role.LABELER)
+def history(request: ProjectRequest) -> HttpResponseBase:
+    """Newest first; rankings and written answers on two tabs."""
+    shows_written = request.GET.get("kind") == "written"
+    rows: Any = rankings.own(labeler=request.user).filter(task__project=request.project)
+    if shows_written:
+        rows = demonstrations.own(labeler=request.user).filter(prompt__project=request.project)
+    context = {
+        "nav": "history",
+        "shows_written": shows_written,
+        "page_obj": Paginator(rows, PAGE).get_page(request.GET.get("page")),
+        "num_editable": rankings.NUM_EDITABLE,
+    }
+    return render(request, "work/history.html", context)
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+@member(Role.LABELER)
+def ranking(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
+    """One's own ranking as it was given; one of the last can be changed here."""
+    mine = Ranking.objects.filter(task__project=request.project, labeler=request.user)
+    found = get_object_or_404(mine.select_related("task", "task__prompt", "task__project", "labeler"), uid=uid)
+    if request.method == "POST":
+        return _revise(request, found)
+    return _show(request, found)
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+@member(Role.LABELER)
+def demonstration(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
+    mine = demonstrations.own(labeler=request.user).filter(prompt__project=request.project)
+    found = get_object_or_404(mine, uid=uid)
+    if request.method == "POST":
+        return _rewrite(request, found)
+    return _show_demonstration(request, found, text=found.text)
+
+
+def _revise(request: ProjectRequest, found: Ranking) -> HttpResponseBase:
+    payload = forms.read_ranking(request.POST, found.task.num_responses)
+    answer = forms.to_answer(found.task, payload, forms.read_circumstances(request.POST))
+    try:
+        key = request.POST.get("idempotency_key", "")
+        rankings.revise(ranking=found, labeler=request.user, idempotency_key=key, answer=answer)
+    except AnswerError as error:
+        return _show(request, found, filled=payload, errors=error.errors)
+    except AlreadyRanked as error:
+        messages.warning(request, "This ranking was changed in another window meanwhile; here is how it stands now.")
+        return redirect("history_ranking", request.project.slug, error.ranking.uid)
+    messages.success(request, "Your change is saved. What you said before is kept beside it.")
+    return redirect("history", request.project.slug)
+
+
+def _show(
+    request: ProjectRequest,
+    found: Ranking,
+    *,
+    filled: dict[str, Any] | None = None,
+    errors: dict[str, str] | None = None,
+) -> HttpResponseBase:
+    sheet = sheets.lay_out_again(ranking=found)
+    filled = filled or sheet.draft
+    context = {
+        "nav": "history",
+        "sheet": sheet,
+        "ranking": found,
+        "cards": forms.fill_cards(sheet, filled, errors or {}),
+        "filled": filled,
+        "errors": errors or {},
+        "idempotency_key": request.POST.get("idempotency_key") or sheet.idempotency_key,
+        "can_edit": rankings.can_edit(ranking=found, labeler=request.user),
+        "ratings": answers.RATINGS,
+    }
+    return render(request, "work/history_ranking.html", context, status=422 if errors else 200)
+
+
+def _rewrite(request: ProjectRequest, found: Demonstration) -> HttpResponseBase:
+    text = request.POST.get("text", "")
+    try:
+        key = request.POST.get("idempotency_key", "")
+        demonstrations.revise(demonstration=found, labeler=request.user, idempotency_key=key, text=text)
+    except AnswerError as error:
+        return _show_demonstration(request, found, text=text, errors=error.errors)
+    except AlreadyWritten as error:
+        messages.warning(request, "This answer was changed in another window meanwhile; here is how it stands now.")
+        return redirect("history_demonstration", request.project.slug, error.demonstration.uid)
+    messages.success(request, "Your change is saved. What you wrote before is kept beside it.")
+    return redirect("history", request.project.slug)
+
+
+def _show_demonstration(
+    request: ProjectRequest, found: Demonstration, *, text: str, errors: dict[str, str] | None = None
+) -> HttpResponseBase:
+    context = {
+        "nav": "history",
+        "demonstration": found,
+        "messages_shown": [sheets.Message(m["role"], rendering.to_html(m["content"])) for m in found.prompt.messages],
+        "text": text,
+        "html": rendering.to_html(text),
+        "errors": errors or {},
+        "idempotency_key": request.POST.get("idempotency_key") or str(uuid.uuid4()),
+        "can_edit": demonstrations.can_edit(demonstration=found, labeler=request.user),
+    }
+    return render(request, "work/history_demonstration.html", context, status=422 if errors else 200)

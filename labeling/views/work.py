@@ -1,0 +1,187 @@
+"""The labeler's pages: what is open, and the task in hand. Each works as a plain form; scripts only make it better."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from labeling.forms import work as forms
+from labeling.models import Draft, Role, Skip, Slot, Task
+from labeling.permissions import ProjectRequest, member
+from labeling.services import answers, assignments, demonstrations, drafts, rankings, rendering, sheets
+from labeling.services.answers import AnswerError
+from labeling.services.assignments import AssignmentError, Nothing
+from labeling.services.demonstrations import AlreadyWritten
+from labeling.services.rankings import AlreadyRanked
+
+KINDS = {"rank": assignments.RANKING_KINDS, "write": (Task.Kind.DEMONSTRATE,)}
+
+
+@never_cache
+@require_GET
+@member(Role.LABELER)
+def start(request: ProjectRequest) -> HttpResponseBase:
+    """What is open for this person, by kind, and what they hold or have begun."""
+    num_open = assignments.open_by_kind(project=request.project, labeler=request.user)
+    context = {
+        "nav": "work",
+        "num_to_rank": sum(num_open[kind] for kind in assignments.RANKING_KINDS),
+        "num_to_write": num_open[Task.Kind.DEMONSTRATE],
+        "held": assignments.held_slots(project=request.project, labeler=request.user).order_by("claimed_at"),
+        "num_today": sheets.count_today(project=request.project, labeler=request.user),
+        "num_all": rankings.own(labeler=request.user).filter(task__project=request.project).count(),
+        "guideline": request.project.current_guideline(),
+    }
+    return render(request, "work/start.html", context)
+
+
+@require_POST
+@member(Role.LABELER)
+def begin(request: ProjectRequest) -> HttpResponseBase:
+    """The next task of the kind asked for."""
+    return _go_on(request, request.POST.get("kind", "rank"))
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+@member(Role.LABELER)
+def task(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
+    tasks = Task.objects.filter(project=request.project, is_imported=False).select_related("prompt", "project")
+    found = get_object_or_404(tasks, uid=uid)
+    if found.kind not in assignments.SERVED_KINDS:
+        return _unavailable(request, found)
+    if request.method == "POST":
+        return _act(request, found)
+    slot = assignments.claim_task(task=found, labeler=request.user)
+    if slot is None and not Draft.objects.filter(task=found, labeler=request.user).exists():
+        return _unavailable(request, found)
+    return _show(request, found, slot=slot)
+
+
+def _act(request: ProjectRequest, found: Task) -> HttpResponseBase:
+    actions: dict[str, Callable[[ProjectRequest, Task], HttpResponseBase]] = {
+        "submit": _submit,
+        "draft": _keep,
+        "preview": _preview,
+        "skip": _skip,
+        "release": _release,
+    }
+    return actions.get(request.POST.get("action", "submit"), _submit)(request, found)
+
+
+def _submit(request: ProjectRequest, found: Task) -> HttpResponseBase:
+    try:
+        judgement = _take_in(request, found)
+    except AnswerError as error:
+        return _show(request, found, errors=error.errors)
+    except (AlreadyRanked, AlreadyWritten) as error:
+        messages.warning(request, str(error))
+        return redirect("history", request.project.slug)
+    if judgement.slot_id is None:
+        messages.info(request, "Thank you. Enough others had answered already, so yours is kept as an extra.")
+    return _go_on(request, _family(found))
+
+
+def _take_in(request: ProjectRequest, found: Task) -> Any:
+    key = request.POST.get("idempotency_key", "")
+    circumstances = forms.read_circumstances(request.POST)
+    if found.kind == Task.Kind.DEMONSTRATE:
+        text, note = request.POST.get("text", ""), request.POST.get("note", "")
+        return demonstrations.submit(
+            task=found, labeler=request.user, idempotency_key=key, text=text, note=note, **circumstances
+        )
+    answer = forms.to_answer(found, forms.read_ranking(request.POST, found.num_responses), circumstances)
+    return rankings.submit(task=found, labeler=request.user, idempotency_key=key, answer=answer)
+
+
+def _keep(request: ProjectRequest, found: Task) -> HttpResponseBase:
+    """Save the draft and stay."""
+    payload = _payload(request, found)
+    is_saved = drafts.save(task=found, labeler=request.user, payload=payload, version=forms.read_version(request.POST))
+    if is_saved:
+        messages.success(request, "Your draft is saved.")
+        return redirect("work_task", request.project.slug, found.uid)
+    messages.warning(request, "A newer draft was saved from another window. It is kept; this is what you have here.")
+    return _show(request, found)
+
+
+def _preview(request: ProjectRequest, found: Task) -> HttpResponseBase:
+    return _show(request, found, preview=rendering.to_html(request.POST.get("text", "")))
+
+
+def _skip(request: ProjectRequest, found: Task) -> HttpResponseBase:
+    try:
+        note = request.POST.get("skip_note", "")
+        assignments.skip(task=found, labeler=request.user, reason=request.POST.get("skip_reason", ""), note=note)
+    except AssignmentError as error:
+        return _show(request, found, errors={"skip": str(error)})
+    return _go_on(request, _family(found))
+
+
+def _release(request: ProjectRequest, found: Task) -> HttpResponseBase:
+    """Stop here: the task goes back, the draft stays."""
+    assignments.release(task=found, labeler=request.user)
+    return redirect("work", request.project.slug)
+
+
+def _go_on(request: ProjectRequest, family: str) -> HttpResponseBase:
+    kinds = KINDS.get(family, assignments.RANKING_KINDS)
+    found = assignments.claim(project=request.project, labeler=request.user, kinds=kinds)
+    if isinstance(found, Nothing):
+        context = {"nothing": found, "family": family, "nav": "work"}
+        context["num_today"] = sheets.count_today(project=request.project, labeler=request.user)
+        return render(request, "work/nothing.html", context)
+    return redirect("work_task", request.project.slug, found.task.uid)
+
+
+def _show(
+    request: ProjectRequest,
+    found: Task,
+    *,
+    slot: Slot | None = None,
+    errors: dict[str, str] | None = None,
+    preview: str = "",
+) -> HttpResponseBase:
+    """The task's page. After a refused form it shows what was typed, not what was saved."""
+    sheet = sheets.lay_out(task=found, labeler=request.user)
+    filled = _payload(request, found) if request.method == "POST" else sheet.draft
+    context = {
+        "nav": "work",
+        "sheet": sheet,
+        "cards": forms.fill_cards(sheet, filled, errors or {}),
+        "filled": filled,
+        "errors": errors or {},
+        "is_held": slot is not None or request.method == "POST",
+        "idempotency_key": request.POST.get("idempotency_key") or sheet.idempotency_key,
+        "skip_reasons": Skip.Reason.choices,
+        "ratings": answers.RATINGS,
+        "preview": preview,
+    }
+    template = "work/write.html" if found.kind == Task.Kind.DEMONSTRATE else "work/rank.html"
+    return render(request, template, context, status=422 if errors else 200)
+
+
+def _payload(request: ProjectRequest, found: Task) -> dict[str, Any]:
+    if found.kind == Task.Kind.DEMONSTRATE:
+        return {"text": request.POST.get("text", ""), "note": request.POST.get("note", "")}
+    return forms.read_ranking(request.POST, found.num_responses)
+
+
+def _unavailable(request: ProjectRequest, found: Task) -> HttpResponseBase:
+    context = {
+        "nav": "work",
+        "is_judged": assignments.has_judged(task=found, labeler=request.user),
+        "is_skipped": Skip.objects.filter(task=found, labeler=request.user).exists(),
+        "num_held": found.slots.filter(state=Slot.State.HELD).count(),
+        "family": _family(found),
+    }
+    return render(request, "work/unavailable.html", context, status=409)
+
+
+def _family(found: Task) -> str:
+    return "write" if found.kind == Task.Kind.DEMONSTRATE else "rank"
