@@ -118,6 +118,12 @@ class EvaluateConfig(StageConfig):
         unit="tokens",
     )
     max_new_tokens: int = option(128, "Longest response.", group="sampling", min=4, max=32_768, unit="tokens")
+    text_piece_tokens: int = option(
+        128, "Length of the pieces on which the text loss is measured.", group="data", min=16, max=32_768, unit="tokens"
+    )
+    max_text_pieces: int = option(
+        256, "At most this many pieces of text are measured, spread evenly over it.", group="limits", min=1, max=100_000
+    )
     batch_size: int = option(16, "Rows per forward pass.", group="limits", min=1, max=4096)
     bootstrap_samples: int = option(
         1000, "Resamples of prompts behind each confidence interval.", group="limits", min=100, max=100_000
