@@ -34,7 +34,7 @@ def register(*, run: Run, key: str, manifest: Mapping[str, Any]) -> Model:
         storage_key=f"{key}/{FOLDER}".rstrip("/"),
         sha256=content_sha256(_files(manifest)),
         num_parameters=summary.get("num_parameters"),
-        metrics={name: value for name, value in summary.items() if isinstance(value, int | float)},
+        metrics=dict(summary),
     )
     if model.kind == Model.Kind.POLICY and not Model.objects.filter(project=run.project, is_current=True).exists():
         promote(model)

@@ -11,6 +11,7 @@ publishing    the result, registered once
 
 from labeling.services.runs.claims import Claim, claim, keep, sweep
 from labeling.services.runs.creation import (
+    HUB_NAME,
     Input,
     RunError,
     annotate,
@@ -25,6 +26,7 @@ from labeling.services.runs.states import NEXT, IllegalTransition, Superseded, t
 from labeling.services.runs.supervision import ask_worker_to_go, work
 
 __all__ = [
+    "HUB_NAME",
     "NEXT",
     "Claim",
     "IllegalTransition",

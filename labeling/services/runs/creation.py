@@ -1,18 +1,20 @@
 """Making runs, and what people do to them: queue, clone, cancel, resume, note."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from labeling.models import Model, Project, Round, Run, RunInput, Snapshot, User
+from labeling.models import Model, Project, Round, Run, RunInput, Snapshot, Stage, User
 from labeling.services.runs.claims import ring
 from labeling.services.runs.states import State, Superseded, note, transition
 from training.contract import configs
 from training.contract.configs import ConfigError, FieldSpec
 
 Input = Snapshot | Model
+HUB_NAME = re.compile(r"^[\w-][\w.-]*/[\w-][\w.-]*$")
 
 
 class RunError(ValueError):
@@ -65,6 +67,11 @@ def check(*, project: Project, stage: str, config: Mapping[str, Any], inputs: Ma
         if name not in specs or not specs[name].input:
             raise ConfigError(name, "is not an input of this stage")
         _check_input(specs[name], value, project=project)
+    for name, text in config.items():
+        if name in specs and specs[name].input and name not in inputs:
+            _check_text_input(specs[name], text)
+    if stage == Stage.GENERATE and "model" not in inputs:
+        raise ConfigError("model", "must be given: responses belong to a model")
     complete = configs.dump(configs.build(stage, {**config, **{name: f"inputs/{name}" for name in inputs}}))
     return {name: value for name, value in complete.items() if name not in inputs}
 
@@ -133,6 +140,13 @@ def _check_input(spec: FieldSpec, value: Input, *, project: Project) -> None:
     wanted = Model.Kind.REWARD if spec.input == "reward_model" else Model.Kind.POLICY
     if spec.input.startswith("snapshot") or value.kind != wanted:
         raise ConfigError(spec.name, f"must be a {Model.Kind(wanted).label.lower()}, not {value.name}")
+
+
+def _check_text_input(spec: FieldSpec, value: Any) -> None:
+    """A person may name a model of the hub, but never a path on the worker's disk."""
+    if not value or (spec.input == "model" and (value == "tiny" or HUB_NAME.fullmatch(str(value)))):
+        return
+    raise ConfigError(spec.name, "must be a model or a snapshot of this project")
 
 
 def _by_person(run: Run, *, to: str, user: User | None, **changes: Any) -> None:

@@ -1,0 +1,223 @@
+"""A stage's config as a form: fields, help, ranges and choices come from the config's own description."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.forms.boundfield import BoundField
+from django.utils.formats import date_format
+
+from labeling.models import Model, Project, Run, Snapshot, Stage
+from labeling.services import runs
+from training.contract import configs
+from training.contract.configs import GROUPS, STAGES, ConfigError, FieldSpec
+
+TINY = "tiny"
+MOST_CHOICES = 200
+GROUP_LABELS = {
+    "model": "Model",
+    "data": "Data",
+    "optimisation": "Optimisation",
+    "ppo": "PPO",
+    "sampling": "Sampling",
+    "limits": "Limits and machine",
+}
+OPEN_GROUPS = ("optimisation", "ppo", "sampling")
+ACRONYMS = {"kl": "KL", "ptx": "PTX", "gae": "GAE", "ema": "EMA", "adam": "Adam", "lr": "LR", "ppo": "PPO"}
+
+
+@dataclass(frozen=True)
+class Group:
+    label: str
+    fields: list[BoundField]
+    is_open: bool
+
+
+class StageForm(forms.Form):
+    """Everything that a run of one stage needs. `clean` lets the stage's own config judge, which names the field."""
+
+    name = forms.CharField(max_length=120, required=False, help_text="Leave it empty for the next number.")
+    note = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}), help_text="Why this run?")
+    idempotency_key = forms.CharField(max_length=64, widget=forms.HiddenInput)
+    preset = forms.CharField(max_length=40, required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, project: Project, stage: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.project, self.stage = project, stage
+        self.specs = {spec.name: spec for spec in shown_specs(stage)}
+        self.objects: dict[str, dict[str, Snapshot | Model]] = {}
+        for spec in self.specs.values():
+            self.fields[spec.name] = self._input(spec) if spec.input else _option(spec)
+            if spec.input == "model":
+                self.fields["hub_name"] = _hub_name()
+
+    def top_fields(self) -> Iterator[BoundField]:
+        """The name, and what the run reads."""
+        yield self["name"]
+        for spec in self.specs.values():
+            if spec.input:
+                yield self[spec.name]
+            if spec.input == "model":
+                yield self["hub_name"]
+
+    def groups(self) -> Iterator[Group]:
+        for group in GROUPS:
+            bound = [self[spec.name] for spec in self.specs.values() if spec.group == group and not spec.input]
+            if bound:
+                is_open = group in OPEN_GROUPS or any(field.errors for field in bound)
+                yield Group(GROUP_LABELS[group], bound, is_open)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors:
+            try:
+                runs.check(project=self.project, stage=self.stage, config=self.config(), inputs=self.inputs())
+            except ConfigError as error:
+                self.add_error(error.field if error.field in self.fields else None, _sentence(error))
+        return cleaned
+
+    def config(self) -> dict[str, Any]:
+        """The options, without inputs that are rows."""
+        options = {name: self.cleaned_data[name] for name, spec in self.specs.items() if not spec.input}
+        for name, spec in self.specs.items():
+            text = (self.cleaned_data["hub_name"] or self.cleaned_data[name]) if spec.input == "model" else ""
+            if text and text not in self.objects[name]:
+                options[name] = text
+        return options
+
+    def inputs(self) -> dict[str, Snapshot | Model]:
+        chosen = {name: self.objects[name].get(self.cleaned_data[name]) for name in self.objects}
+        if self.cleaned_data.get("hub_name"):
+            chosen = {name: value for name, value in chosen.items() if self.specs[name].input != "model"}
+        return {name: value for name, value in chosen.items() if value is not None}
+
+    def _input(self, spec: FieldSpec) -> forms.Field:
+        self.objects[spec.name] = {str(row.uid): row for row in _rows(self.project, spec)[:MOST_CHOICES]}
+        choices = [(uid, _describe(row)) for uid, row in self.objects[spec.name].items()]
+        if spec.input == "model":
+            choices = [(TINY, "tiny: built and pretrained within this run"), *choices]
+        needed = is_needed(self.stage, spec) and spec.input != "model"
+        empty = [] if needed and choices else [("", "none" if choices else "there is none yet")]
+        return forms.ChoiceField(
+            choices=[*empty, *choices],
+            required=needed,
+            label=label_of(spec),
+            help_text=spec.help,
+            error_messages={"required": "Choose one. If there is none, make it first."},
+        )
+
+
+class RoundForm(forms.Form):
+    preset = forms.ChoiceField(choices=[(name, name) for name in configs.PRESETS])
+    responses_per_prompt = forms.IntegerField(
+        min_value=2, max_value=9, initial=4, label="Responses per prompt", help_text="InstructGPT: 4 to 9."
+    )
+    is_automatic = forms.BooleanField(
+        required=False, initial=True, label="Go on by itself", help_text="Otherwise it waits for you after each step."
+    )
+
+
+class TasksForm(forms.Form):
+    """Ranking tasks from the responses of a generate run."""
+
+    num_responses = forms.IntegerField(min_value=2, max_value=9, label="Responses per task")
+    num_wanted = forms.IntegerField(min_value=1, max_value=50, label="Judgements per task")
+
+
+class NoteForm(forms.Form):
+    note = forms.CharField(required=False, max_length=10_000, widget=forms.Textarea(attrs={"rows": 3}))
+    tags = forms.CharField(required=False, max_length=200, help_text="Parted by commas.")
+
+    def clean_tags(self) -> list[str]:
+        return list(dict.fromkeys(tag.strip() for tag in self.cleaned_data["tags"].split(",") if tag.strip()))
+
+
+def initial_values(*, project: Project, stage: str, preset: str, clone: Run | None = None) -> dict[str, Any]:
+    """What a form starts from: a preset or an earlier run, with the newest inputs that fit."""
+    values: dict[str, Any] = {"preset": preset, "idempotency_key": uuid.uuid4().hex}
+    if clone:
+        inputs = clone.inputs.select_related("snapshot", "model")
+        given = {item.name: str(row.uid) for item in inputs if (row := item.snapshot or item.model)}
+        return {**values, **clone.config, **given, "note": clone.note}
+    values |= configs.preset(stage, preset)
+    return values | _newest_inputs(project, stage, skip=set(values))
+
+
+def shown_specs(stage: str) -> list[FieldSpec]:
+    """Without paths of files and addresses of servers: a web form must not make a worker open either."""
+    return [
+        spec
+        for spec in configs.specs(STAGES[stage])
+        if spec.input != "file" and spec.name != "backend" and not spec.name.startswith("server_")
+    ]
+
+
+def is_needed(stage: str, spec: FieldSpec) -> bool:
+    return spec.required or (stage, spec.name) == (Stage.GENERATE, "model")
+
+
+def label_of(spec: FieldSpec) -> str:
+    text = " ".join(ACRONYMS.get(word, word) for word in spec.name.split("_"))
+    label = text[:1].upper() + text[1:]
+    return f"{label} ({spec.unit})" if spec.unit and spec.unit not in spec.name else label
+
+
+def _newest_inputs(project: Project, stage: str, *, skip: set[str]) -> dict[str, str]:
+    """Only what must be given: an optional input is the person's own choice."""
+    found: dict[str, str] = {}
+    for spec in shown_specs(stage):
+        wanted = spec.input and is_needed(stage, spec) and spec.name not in skip
+        if wanted and (newest := _rows(project, spec).first()):
+            found[spec.name] = str(newest.uid)
+    return found
+
+
+def _rows(project: Project, spec: FieldSpec) -> Any:
+    """What may be chosen for an input, the likeliest first."""
+    if spec.input.startswith("snapshot:"):
+        kind = spec.input.removeprefix("snapshot:")
+        return Snapshot.objects.filter(project=project, kind=kind, state=Snapshot.State.READY)
+    kind = Model.Kind.REWARD if spec.input == "reward_model" else Model.Kind.POLICY
+    models = Model.objects.filter(project=project, kind=kind, is_retired=False)
+    return models.order_by("-is_current", "-created_at")
+
+
+def _describe(row: Snapshot | Model) -> str:
+    day = date_format(row.created_at, "j M")
+    if isinstance(row, Snapshot):
+        return f"{row.name} · {row.num_rows:,} rows · {day}"
+    return f"{row.name} · {'current policy · ' if row.is_current else ''}{day}"
+
+
+def _option(spec: FieldSpec) -> forms.Field:
+    shared: dict[str, Any] = {"label": label_of(spec), "help_text": spec.help}
+    if spec.type is bool:
+        return forms.BooleanField(required=False, **shared)
+    if spec.choices:
+        coerce: Any = spec.type
+        return forms.TypedChoiceField(choices=[(value, value) for value in spec.choices], coerce=coerce, **shared)
+    if spec.type is int:
+        return forms.IntegerField(min_value=_whole(spec.min), max_value=_whole(spec.max), **shared)
+    if spec.type is float:
+        widget = forms.NumberInput(attrs={"step": "any"})
+        return forms.FloatField(min_value=spec.min, max_value=spec.max, widget=widget, **shared)
+    return forms.CharField(required=False, max_length=500, empty_value="", **shared)
+
+
+def _hub_name() -> forms.Field:
+    return forms.RegexField(
+        runs.HUB_NAME,
+        required=False,
+        label="… or a model of the Hugging Face hub",
+        help_text="As owner/name. Only then is the network used.",
+    )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _sentence(error: ConfigError) -> str:
+    return error.message[:1].upper() + error.message[1:] + "."

@@ -1,0 +1,46 @@
+"""A project's first page for managers and reviewers."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from labeling.forms.runs import RoundForm
+from labeling.models import Role, Round
+from labeling.permissions import ProjectRequest, member
+from labeling.services import dashboard
+from labeling.views.models import accuracies
+
+
+@require_GET
+@member(Role.REVIEWER)
+def show(request: ProjectRequest) -> HttpResponse:
+    """Its live part is asked for every few seconds."""
+    is_part = bool(request.headers.get("HX-Request"))
+    context = _live(request) if is_part else _live(request) | _week(request) | {"form": RoundForm()}
+    return render(request, "dashboard/parts/live.html" if is_part else "dashboard/show.html", context)
+
+
+def _live(request: ProjectRequest) -> dict[str, Any]:
+    newest = dashboard.newest_round(request.project)
+    return {
+        "nav": "dashboard",
+        "stations": dashboard.stations(request.project),
+        "runs": dashboard.live_runs(request.project),
+        "round": newest,
+        "round_is_live": bool(newest and newest.state in (Round.State.RUNNING, Round.State.WAITING)),
+        "suggestion": dashboard.suggest(request.project),
+    }
+
+
+def _week(request: ProjectRequest) -> dict[str, Any]:
+    days = dashboard.week(request.project)
+    newest = dashboard.newest_reward_report(request.project)
+    return {
+        "days": days,
+        "most": max(day.num_rankings for day in days),
+        "num_this_week": sum(day.num_rankings for day in days),
+        "reward_model": newest[0] if newest else None,
+        "accuracies": accuracies(newest[1]) if newest else [],
+    }

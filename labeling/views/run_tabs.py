@@ -1,0 +1,84 @@
+"""What each tab of a run's page shows."""
+
+from typing import Any, Final
+
+from labeling.forms.runs import NoteForm, TasksForm
+from labeling.models import Model, Run, RunLog, RunMetric
+from labeling.services import runs
+from training.contract import configs
+from training.contract.configs import STAGES
+
+LOG_BYTES_SHOWN = 200_000
+LEFT_BESIDE_OUTPUTS = ("metrics.jsonl", "log.txt", "manifest.json")
+LABELS: Final = {"overview": "Overview", "curves": "Curves", "log": "Log", "files": "Files", "config": "Config"}
+
+
+def context(run: Run, tab: str) -> dict[str, Any]:
+    return _CONTEXTS[tab](run)
+
+
+def _overview(run: Run) -> dict[str, Any]:
+    logs = RunLog.objects.filter(run=run).order_by("-id")[:3]
+    return {
+        "inputs": run.inputs.select_related("snapshot", "model"),
+        "events": run.events.order_by("-id"),
+        "model": Model.objects.filter(run=run).first(),
+        "figures": figures(run.result.get("summary", {})),
+        "responses": run.result.get("responses"),
+        "last_lines": "".join(reversed([piece.text for piece in logs])).splitlines()[-12:],
+        "note_form": NoteForm(initial={"note": run.note, "tags": ", ".join(run.tags)}),
+        "tasks_form": TasksForm(
+            initial={"num_responses": run.config.get("num_responses"), "num_wanted": run.project.overlap}
+        ),
+        **_curves(run),
+    }
+
+
+def figures(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """The plain values of a nested report, named by their path; lists stay in the file."""
+    found: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, dict):
+            found += figures(value, f"{path} · ")
+        elif isinstance(value, int | float | str) and not isinstance(value, bool):
+            found.append((path.replace("_", " "), value))
+    return found
+
+
+def _curves(run: Run) -> dict[str, Any]:
+    """For browsers without JavaScript: the last steps as a table."""
+    rows = list(reversed(RunMetric.objects.filter(run=run).order_by("-id")[:30]))
+    names = list(dict.fromkeys(name for row in rows for name in row.values if not name.startswith("perf/")))[:10]
+    return {"names": names, "rows": [(row.step, [row.values.get(name) for name in names]) for row in rows]}
+
+
+def _log(run: Run) -> dict[str, Any]:
+    pieces, size = [], 0
+    for piece in RunLog.objects.filter(run=run).order_by("-id").iterator(20):
+        pieces.append(piece)
+        size += len(piece.text)
+        if size > LOG_BYTES_SHOWN:
+            break
+    return {
+        "text": "".join(piece.text for piece in reversed(pieces)),
+        "last_id": pieces[0].pk if pieces else 0,
+        "is_cut": size > LOG_BYTES_SHOWN,
+    }
+
+
+def _files(run: Run) -> dict[str, Any]:
+    return {"files": sorted(run.result.get("files", {}).items()), "others": LEFT_BESIDE_OUTPUTS if run.result else ()}
+
+
+def _config(run: Run) -> dict[str, Any]:
+    changed = runs.changes_from_preset(run)
+    rows = [
+        (spec, run.config[spec.name], spec.name in changed, changed.get(spec.name))
+        for spec in configs.specs(STAGES[run.stage])
+        if spec.name in run.config and (not spec.input or run.config[spec.name])
+    ]
+    return {"options": rows, "num_changed": len(changed), "inputs": run.inputs.select_related("snapshot", "model")}
+
+
+_CONTEXTS: Final = {"overview": _overview, "curves": _curves, "log": _log, "files": _files, "config": _config}

@@ -1,0 +1,254 @@
+"""Pages of runs: the list, a new one, one run with its tabs, and what its live parts ask for."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import FileResponse, Http404, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from labeling.forms.runs import NoteForm, StageForm, TasksForm, initial_values
+from labeling.models import Prompt, Role, Run, RunLog, RunMetric, Snapshot, Stage
+from labeling.permissions import ProjectRequest, member
+from labeling.services import artifacts, runs, tasks
+from labeling.views import run_tabs
+from training.contract import configs
+from training.contract.configs import STAGES, ConfigError
+
+PER_PAGE = 50
+METRICS_PER_ANSWER = 2000
+
+
+@require_GET
+@member(Role.REVIEWER)
+def show_all(request: ProjectRequest) -> HttpResponse:
+    stage, state = request.GET.get("stage", ""), request.GET.get("state", "")
+    found: QuerySet[Run] = Run.objects.filter(project=request.project).select_related("created_by", "round", "model")
+    found = found.filter(stage=stage) if stage in Stage.values else found
+    found = _in_state(found, state)
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "nav": "runs",
+        "page": page,
+        "stages": Stage.choices,
+        "states": [("live", "Under way"), *Run.State.choices],
+        "stage": stage,
+        "state": state,
+        "is_live": any(run.is_live for run in page),
+    }
+    return render(request, "runs/parts/table.html" if request.headers.get("HX-Request") else "runs/list.html", context)
+
+
+@require_GET
+@member(Role.MANAGER)
+def choose(request: ProjectRequest) -> HttpResponse:
+    """Which stage? A snapshot in the address leads to the stage that reads it."""
+    snapshot = _named_snapshot(request)
+    if snapshot and snapshot.kind in (Snapshot.Kind.REWARD, Snapshot.Kind.SFT):
+        address = reverse("run_new_stage", args=[request.project.slug, snapshot.kind])
+        return redirect(f"{address}?snapshot={snapshot.uid}")
+    stages = [(stage, (config.__doc__ or "").strip()) for stage, config in STAGES.items()]
+    return render(request, "runs/choose.html", {"nav": "runs", "stages": stages, "query": request.GET.urlencode()})
+
+
+@require_http_methods(["GET", "POST"])
+@member(Role.MANAGER)
+def create(request: ProjectRequest, stage: str) -> HttpResponse:
+    if stage not in STAGES:
+        raise Http404
+    clone = _named_run(request, stage)
+    form = StageForm(
+        request.POST or None, project=request.project, stage=stage, initial=_initial(request, stage, clone)
+    )
+    if request.method == "POST" and form.is_valid() and (run := _create(request, form)):
+        return redirect("run", request.project.slug, run.uid)
+    context = {
+        "nav": "runs",
+        "form": form,
+        "stage": stage,
+        "label": Stage(stage).label,
+        "about": (STAGES[stage].__doc__ or "").strip(),
+        "presets": configs.PRESETS,
+        "preset": form["preset"].value(),
+        "clone": clone,
+    }
+    return render(request, "runs/new.html", context, status=422 if form.errors else 200)
+
+
+@require_GET
+@member(Role.REVIEWER)
+def show(request: ProjectRequest, uid: str, tab: str = "overview") -> HttpResponse:
+    run = _get(request, uid)
+    context = {"nav": "runs", "run": run, "tab": tab, "tabs": run_tabs.LABELS, **run_tabs.context(run, tab)}
+    return render(request, f"runs/{tab}.html", context)
+
+
+@require_GET
+@member(Role.REVIEWER)
+def head(request: ProjectRequest, uid: str) -> HttpResponse:
+    """The line at the top of a run's pages. When the run has ended, the whole page is loaded once more."""
+    run = _get(request, uid)
+    response = render(request, "runs/parts/head.html", {"run": run})
+    if not run.is_live:
+        response["HX-Refresh"] = "true"
+    return response
+
+
+@require_GET
+@member(Role.REVIEWER)
+def metrics(request: ProjectRequest, uid: str) -> JsonResponse:
+    """Rows after an id. A new `fence` means that a resumed stage did steps again: ask from 0."""
+    run = _get(request, uid)
+    rows = RunMetric.objects.filter(run=run, id__gt=_number(request, "after")).order_by("id")
+    found = list(rows.values("id", "step", "time", "values")[:METRICS_PER_ANSWER])
+    return JsonResponse(
+        {"fence": run.fence, "is_live": run.is_live, "rows": found, "more": len(found) == METRICS_PER_ANSWER}
+    )
+
+
+@require_GET
+@member(Role.REVIEWER)
+def log(request: ProjectRequest, uid: str) -> JsonResponse:
+    run = _get(request, uid)
+    pieces = list(RunLog.objects.filter(run=run, id__gt=_number(request, "after")).values("id", "text")[:100])
+    return JsonResponse({"is_live": run.is_live, "pieces": pieces, "more": len(pieces) == 100})
+
+
+@require_GET
+@member(Role.REVIEWER)
+def download(request: ProjectRequest, uid: str, name: str) -> FileResponse:
+    run = _get(request, uid)
+    if name not in run.result.get("files", {}) and name not in run_tabs.LEFT_BESIDE_OUTPUTS:
+        raise Http404
+    key = f"{run.result.get('storage_key', '')}/{name}"
+    if not run.result or not artifacts.storage().exists(key):
+        raise Http404
+    filename = f"{run.name}-{name.replace('/', '-')}"
+    return FileResponse(artifacts.storage().open(key, "rb"), as_attachment=True, filename=filename)
+
+
+@require_POST
+@member(Role.MANAGER)
+def cancel(request: ProjectRequest, uid: str) -> HttpResponse:
+    run = _get(request, uid)
+    return _change(request, run, lambda: runs.cancel(run, user=request.user), "The run stops after a checkpoint.")
+
+
+@require_POST
+@member(Role.MANAGER)
+def resume(request: ProjectRequest, uid: str) -> HttpResponse:
+    run = _get(request, uid)
+    return _change(
+        request, run, lambda: runs.resume(run, user=request.user), "The run goes on from its last checkpoint."
+    )
+
+
+@require_POST
+@member(Role.MANAGER)
+def annotate(request: ProjectRequest, uid: str) -> HttpResponse:
+    run, form = _get(request, uid), NoteForm(request.POST)
+    if form.is_valid():
+        runs.annotate(run, note=form.cleaned_data["note"], tags=form.cleaned_data["tags"])
+        messages.success(request, "The note is saved.")
+    else:
+        messages.error(request, "The note was not saved: it is too long.")
+    return redirect("run", request.project.slug, run.uid)
+
+
+@require_POST
+@member(Role.MANAGER)
+def make_tasks(request: ProjectRequest, uid: str) -> HttpResponse:
+    """Ranking tasks from what a generate run sampled."""
+    run, form = _get(request, uid), TasksForm(request.POST)
+    item = run.inputs.select_related("model").filter(name="model").first()
+    if run.stage != Stage.GENERATE or item is None or not form.is_valid():
+        messages.error(request, "Give 2 to 9 responses per task and at least one judgement.")
+        return redirect("run", request.project.slug, run.uid)
+    prompts = Prompt.objects.filter(responses__run=run).distinct().order_by("pk")
+    try:
+        counts = tasks.make_ranking_tasks(
+            project=request.project, prompts=prompts, model=item.model, user=request.user, **form.cleaned_data
+        )
+    except tasks.TaskError as error:
+        messages.error(request, str(error))
+    else:
+        refused = "".join(f" {count:,} prompts without: {reason}." for reason, count in counts.by_reason.items())
+        messages.success(request, f"{counts.num_made:,} ranking tasks are made.{refused}")
+    return redirect("run", request.project.slug, run.uid)
+
+
+def _in_state(found: QuerySet[Run], state: str) -> QuerySet[Run]:
+    if state == "live":
+        return found.filter(state__in=Run.LIVE)
+    return found.filter(state=state) if state in Run.State.values else found
+
+
+def _initial(request: ProjectRequest, stage: str, clone: Run | None) -> dict[str, Any]:
+    preset = request.GET.get("preset", "")
+    preset = preset if preset in configs.PRESETS else (clone.preset if clone else "tiny-cpu")
+    initial = initial_values(project=request.project, stage=stage, preset=preset, clone=clone)
+    if snapshot := _named_snapshot(request):
+        fits = [spec.name for spec in configs.specs(STAGES[stage]) if spec.input == f"snapshot:{snapshot.kind}"]
+        initial |= {name: str(snapshot.uid) for name in fits[:1]}
+    return initial
+
+
+def _named_snapshot(request: ProjectRequest) -> Snapshot | None:
+    uid = _uid(request, "snapshot")
+    return Snapshot.objects.filter(project=request.project, uid=uid).first() if uid else None
+
+
+def _named_run(request: ProjectRequest, stage: str) -> Run | None:
+    uid = _uid(request, "from")
+    return Run.objects.filter(project=request.project, stage=stage, uid=uid).first() if uid else None
+
+
+def _uid(request: ProjectRequest, name: str) -> UUID | None:
+    """A UUID of the query; anything else is as if it were not there."""
+    try:
+        return UUID(request.GET.get(name, ""))
+    except ValueError:
+        return None
+
+
+def _create(request: ProjectRequest, form: StageForm) -> Run | None:
+    cleaned = form.cleaned_data
+    try:
+        return runs.create(
+            project=request.project,
+            stage=form.stage,
+            config=form.config(),
+            inputs=form.inputs(),
+            preset=cleaned["preset"],
+            name=cleaned["name"],
+            text=cleaned["note"],
+            user=request.user,
+            idempotency_key=cleaned["idempotency_key"],
+        )
+    except ConfigError as error:  # an input went away between the check and now
+        form.add_error(None, str(error))
+        return None
+
+
+def _change(request: ProjectRequest, run: Run, act: Any, done: str) -> HttpResponse:
+    try:
+        act()
+    except (runs.RunError, runs.IllegalTransition) as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, done)
+    return redirect("run", request.project.slug, run.uid)
+
+
+def _number(request: ProjectRequest, name: str) -> int:
+    text = request.GET.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
+def _get(request: ProjectRequest, uid: str) -> Run:
+    found = Run.objects.select_related("project", "created_by", "round")
+    return get_object_or_404(found, project=request.project, uid=uid)
