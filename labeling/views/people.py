@@ -6,6 +6,7 @@ from typing import Any
 from allauth.account.utils import perform_login
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -138,7 +139,7 @@ def _join_as_new(request: HttpRequest, invitation: Invitation, token: str) -> Ht
     if request.method == "POST" and form.is_valid():
         try:
             membership = service.accept_as_new(token=token, **form.cleaned_data)
-        except IntegrityError:  # the same address came twice at once; the other was first
+        except (IntegrityError, ValidationError):  # the same address came twice at once; the other was first
             raise service.InvitationGoneError("This invitation has been used. Each link opens once.") from None
         return _logged_in(request, membership)
     return render(request, "people/join.html", {"invitation": invitation, "form": form})
