@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from labeling.forms.runs import RoundForm
@@ -24,13 +25,16 @@ def show(request: ProjectRequest) -> HttpResponse:
 
 def _live(request: ProjectRequest) -> dict[str, Any]:
     newest = dashboard.newest_round(request.project)
+    suggestion = dashboard.suggest(request.project)
     return {
         "nav": "dashboard",
         "stations": dashboard.stations(request.project),
         "runs": dashboard.live_runs(request.project),
         "round": newest,
         "round_is_live": bool(newest and newest.state in (Round.State.RUNNING, Round.State.WAITING)),
-        "suggestion": dashboard.suggest(request.project),
+        "suggestion": suggestion,
+        "suggestion_url": suggestion.page
+        and reverse(suggestion.page, args=[request.project.slug, *suggestion.arguments]),
     }
 
 
