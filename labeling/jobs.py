@@ -5,7 +5,12 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from labeling.services import assignments, rounds, runs, snapshots
+from labeling.services import assignments, imports, rounds, runs, snapshots
+
+
+@shared_task
+def run_import(batch_id: int) -> None:
+    imports.run(batch_id)
 
 
 @shared_task

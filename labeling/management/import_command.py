@@ -20,11 +20,17 @@ class ImportCommand(BaseCommand):
         parser.add_argument("--create-project", action="store_true", help="make the project when there is none")
         parser.add_argument("--dataset", default="", metavar="NAME", help="the data set of rows that name none")
         parser.add_argument("--language", default="", metavar="CODE", help="the language of rows that name none")
-        parser.add_argument("--use-case", default="", choices=["", *UseCase.values], help="for rows without a known one")
-        parser.add_argument("--column", action="append", default=[], metavar="OURS=THEIRS", help="map a column; repeatable")
+        parser.add_argument(
+            "--use-case", default="", choices=["", *UseCase.values], help="for rows without a known one"
+        )
+        parser.add_argument(
+            "--column", action="append", default=[], metavar="OURS=THEIRS", help="map a column; repeatable"
+        )
         parser.add_argument("--personal-data", choices=["refuse", "take"], default=self.personal_data)
         parser.add_argument("--near-duplicates", choices=["refuse", "take"], default="refuse", help="prompts only")
-        parser.add_argument("--refusals", type=Path, metavar="CSV", help="write every refused row's line and reason there")
+        parser.add_argument(
+            "--refusals", type=Path, metavar="CSV", help="write every refused row's line and reason there"
+        )
 
     #: Rows that people judged or wrote are worth keeping: there personal data is counted, not refused.
     personal_data: ClassVar[str] = "take"

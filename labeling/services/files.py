@@ -275,8 +275,9 @@ def _csv_line(number: int, header: list[str], cells: list[str]) -> Line:
         return Line(number, problem=Problem(TOO_MANY_CELLS, f"{len(cells)} cells, {len(header)} columns"))
     if not all(map(_is_utf8, cells)):
         return Line(number, problem=Problem(NOT_UTF8))
-    # Spreadsheets leave out empty cells at the end of a row: zip to the shorter.
-    return Line(number, values={name: cell for name, cell in zip(header, cells, strict=False) if name and cell})
+    # Spreadsheets leave out empty cells at the end of a row.
+    filled = [*cells, *[""] * (len(header) - len(cells))]
+    return Line(number, values={name: cell for name, cell in zip(header, filled, strict=True) if name})
 
 
 def _is_utf8(text: str) -> bool:

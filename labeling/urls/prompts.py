@@ -1,5 +1,26 @@
-"""Addresses of the prompts pages."""
+"""Addresses of prompts, imports, tasks and rankings."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from labeling.views import imports, prompts, rankings, tasks
+
+urlpatterns: list[URLPattern] = [
+    path("prompts/", prompts.show_all, name="prompts"),
+    path("prompts/add/", prompts.add, name="prompt_add"),
+    path("prompts/select/", prompts.select, name="prompts_select"),
+    path("prompts/<uuid:uid>/", prompts.show, name="prompt"),
+    path("responses/<uuid:uid>/clear/", prompts.clear_response, name="response_clear"),
+    path("imports/", imports.show_all, name="imports"),
+    path("imports/<uuid:uid>/", imports.show, name="import"),
+    path("imports/<uuid:uid>/progress/", imports.progress, name="import_progress"),
+    path("imports/<uuid:uid>/run/", imports.run, name="import_run"),
+    path("imports/<uuid:uid>/forget/", imports.forget, name="import_forget"),
+    path("imports/<uuid:uid>/refusals.csv", imports.refusals, name="import_refusals"),
+    path("tasks/", tasks.show_all, name="tasks"),
+    path("tasks/<uuid:uid>/", tasks.show, name="task"),
+    path("tasks/<uuid:uid>/change/", tasks.change, name="task_change"),
+    path("tasks/<uuid:uid>/state/", tasks.set_state, name="task_state"),
+    path("rankings/", rankings.show_all, name="rankings"),
+    path("rankings/<uuid:uid>/", rankings.show, name="ranking"),
+    path("rankings/<uuid:uid>/void/", rankings.void, name="ranking_void"),
+]

@@ -59,10 +59,9 @@ class Row:
         self.columns = columns
 
     def get(self, ours: str) -> Any:
-        """The value, or None where the file has none. An empty cell is none."""
+        """The value, or None where the file has none. An empty cell is "": a response may well be empty."""
         name = self.columns.get(ours)
-        value = self.values.get(name) if name else None
-        return None if value == "" else value
+        return self.values.get(name) if name else None
 
 
 class Reader:

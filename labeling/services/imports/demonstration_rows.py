@@ -31,7 +31,7 @@ def demonstration(row: Row, *, line: int, options: rows.Options, max_chars: int)
 
 def _text(row: Row) -> str:
     text = row.get("demonstration")
-    if text is None:
+    if text is None or text == "":
         raise Refused(reasons.NO_DEMONSTRATION)
     if not isinstance(text, str):
         raise Refused(reasons.DEMONSTRATION_NOT_TEXT, f"a {type(text).__name__}")

@@ -136,7 +136,7 @@ def _from_numbers(
 def _of_nobody(row: Row, pairs: Pairs, num_responses: int, notes: list[str]) -> list[JudgementDraft]:
     who = texts.short(row.get("annotator"), 100) or CONSENSUS
     ranks, ranks_from = row.get("ranks"), texts.short(row.get("ranks_from"), 40) or "ranks"
-    if ranks is None and row.get("responses") is None:
+    if _list(row.get("responses")) is None:
         ranks, ranks_from = [1, 2], "chosen over rejected"
     if ranks is None and pairs:
         return _from_comparisons({who: pairs}, num_responses, notes)

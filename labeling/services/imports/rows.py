@@ -94,7 +94,7 @@ def _check_personal_data(text: str, *, options: Options, notes: list[str]) -> No
 
 
 def _split(given: Any, *, customer: str, messages: texts.Messages) -> str:
-    if given is None:
+    if given is None or given == "":
         return prompts.split_of(customer=customer, messages=messages)
     known = SPLITS.get(given.strip().lower()) if isinstance(given, str) else None
     if known is None:
@@ -123,7 +123,7 @@ def _use_case(row: Row, *, category: str, options: Options, notes: list[str]) ->
 
 
 def _language(given: Any, *, text: str, options: Options, notes: list[str]) -> str:
-    if isinstance(given, str):
+    if isinstance(given, str) and given.strip():
         if code := kinds_of_prompt.language_code(given):
             return code
         notes.append(reasons.NOTE_LANGUAGE)

@@ -1,0 +1,127 @@
+"""Making tasks of prompts, finding and changing tasks, finding and voiding rankings."""
+
+from typing import Any
+
+from django import forms
+from django.db.models import Exists, OuterRef, QuerySet
+
+from labeling.models import MAX_RESPONSES_FOR_PEOPLE, MIN_RESPONSES, Model, Project, Ranking, Response, Task, User
+
+ANY = ("", "Any")
+MAX_OVERLAP = 50
+
+
+def _overlap(**kwargs: Any) -> forms.IntegerField:
+    return forms.IntegerField(
+        min_value=1,
+        max_value=MAX_OVERLAP,
+        label="Judgements per task",
+        help_text="By so many different people.",
+        **kwargs,
+    )
+
+
+def _priority() -> forms.IntegerField:
+    return forms.IntegerField(min_value=-100, max_value=100, initial=0, help_text="Higher is handed out first.")
+
+
+class MakeRankingTasksForm(forms.Form):
+    num_responses = forms.IntegerField(
+        min_value=MIN_RESPONSES,
+        max_value=MAX_RESPONSES_FOR_PEOPLE,
+        initial=4,
+        label="Responses per task",
+        help_text="People rank 2 to 9. Prompts with fewer get no task.",
+    )
+    num_wanted = _overlap()
+    model = forms.ModelChoiceField(
+        queryset=Model.objects.none(), required=False, empty_label="All, the newest first", label="Responses of"
+    )
+    priority = _priority()
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["num_wanted"].initial = project.overlap
+        with_responses = Exists(Response.objects.filter(model=OuterRef("pk")))
+        models = Model.objects.filter(with_responses, project=project).order_by("-created_at", "-pk")
+        self.fields["model"].queryset = models  # type: ignore[attr-defined]
+
+
+class AskForDemonstrationsForm(forms.Form):
+    num_wanted = _overlap(initial=1)
+    priority = _priority()
+
+
+class TaskFilterForm(forms.Form):
+    q = forms.CharField(
+        required=False, max_length=200, label="Prompt", widget=forms.TextInput(attrs={"type": "search"})
+    )
+    kind = forms.ChoiceField(required=False, choices=[ANY, *Task.Kind.choices])
+    state = forms.ChoiceField(required=False, choices=[ANY, *Task.State.choices])
+    origin = forms.ChoiceField(
+        required=False, choices=[ANY, ("here", "Made here"), ("imported", "Imported")], label="Origin"
+    )
+
+    def apply(self, project: Project) -> QuerySet[Task]:
+        tasks = Task.objects.filter(project=project)
+        if not self.is_valid():
+            return tasks.none()
+        asked = self.cleaned_data
+        for name in ("kind", "state"):
+            if asked[name]:
+                tasks = tasks.filter(**{name: asked[name]})
+        if asked["origin"]:
+            tasks = tasks.filter(is_imported=asked["origin"] == "imported")
+        return tasks.filter(prompt__text__icontains=asked["q"]) if asked["q"] else tasks
+
+
+class TaskChangeForm(forms.Form):
+    num_wanted = _overlap()
+    priority = _priority()
+
+
+class RankingFilterForm(forms.Form):
+    labeler = forms.ModelChoiceField(
+        queryset=User.objects.none(), required=False, empty_label="Any", to_field_name="uid"
+    )
+    since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    state = forms.ChoiceField(
+        required=False,
+        choices=[("", "Current"), ("counted", "Counted"), ("surplus", "Surplus"), ("void", "Void"), ("all", "All")],
+    )
+    origin = forms.ChoiceField(required=False, choices=[ANY, ("here", "Given here"), ("imported", "Imported")])
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.project = project
+        judged = Exists(Ranking.objects.filter(labeler=OuterRef("pk"), task__project=project))
+        self.fields["labeler"].queryset = User.objects.filter(judged).order_by("name", "pk")  # type: ignore[attr-defined]
+
+    def apply(self) -> QuerySet[Ranking]:
+        if not self.is_valid():
+            return Ranking.objects.none()
+        asked = self.cleaned_data
+        rankings = self._in_state(asked["state"]).filter(task__project=self.project)
+        if asked["labeler"]:
+            rankings = rankings.filter(labeler=asked["labeler"])
+        if asked["since"]:
+            rankings = rankings.filter(created_at__date__gte=asked["since"])
+        if asked["until"]:
+            rankings = rankings.filter(created_at__date__lte=asked["until"])
+        if asked["origin"]:
+            rankings = rankings.filter(batch__isnull=asked["origin"] == "here")
+        return rankings
+
+    def _in_state(self, state: str) -> QuerySet[Ranking]:
+        return {
+            "": Ranking.objects.current(),
+            "counted": Ranking.objects.counted(),
+            "surplus": Ranking.objects.current().filter(slot__isnull=True),
+            "void": Ranking.objects.filter(void__isnull=False),
+            "all": Ranking.objects.all(),
+        }[state]
+
+
+class VoidForm(forms.Form):
+    reason = forms.CharField(max_length=300, help_text="Kept with the ranking. It stays, and is no longer counted.")

@@ -1,0 +1,186 @@
+"""Prompts: finding, reading, adding and changing them, and making tasks of them."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Count, QuerySet
+from django.http import HttpResponseBase, QueryDict
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from labeling.forms.prompts import ManyChangeForm, PromptChangeForm, PromptFilterForm, PromptForm
+from labeling.forms.tasks import AskForDemonstrationsForm, MakeRankingTasksForm
+from labeling.models import Demonstration, Prompt, Ranking, Response, Role, Task
+from labeling.permissions import ProjectRequest, member
+from labeling.services import prompts as service
+from labeling.services import tasks
+from labeling.views import keyset
+
+ACTIONS = {
+    "rank": (MakeRankingTasksForm, "Make ranking tasks"),
+    "demonstrate": (AskForDemonstrationsForm, "Ask for demonstrations"),
+    "change": (ManyChangeForm, "Change prompts"),
+}
+MAX_SELECTED = 500
+
+
+@require_safe
+@member(Role.MANAGER)
+def show_all(request: ProjectRequest) -> HttpResponseBase:
+    form = PromptFilterForm(request.GET, project=request.project)
+    found = form.apply()
+    # The text is cut in the database: a story of 40,000 characters is not needed for two lines.
+    page = keyset.page_of(found.defer("messages"), request)
+    num_found = keyset.count(found)
+    context = {
+        "nav": "prompts",
+        "form": form,
+        "page": page,
+        "num_found": num_found,
+        "num_found_words": keyset.count_words(num_found),
+        "responses": _count_by_prompt(Response.objects.all(), page.rows),
+        "tasks": _count_by_prompt(Task.objects.all(), page.rows),
+        "is_filtered": any(request.GET.get(name) for name in form.fields),
+    }
+    return render(request, "prompts/list.html", context)
+
+
+def _count_by_prompt(rows: QuerySet[Any], prompts: Iterable[Prompt]) -> Counter[int]:
+    counts = rows.order_by().filter(prompt__in=list(prompts)).values_list("prompt").annotate(num=Count("pk"))
+    return Counter(dict(counts))
+
+
+@require_http_methods(["GET", "POST"])
+@member(Role.MANAGER)
+def add(request: ProjectRequest) -> HttpResponseBase:
+    form = PromptForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            prompt = service.add(
+                project=request.project, messages=form.messages(), author=request.user, **form.fields_of_prompt()
+            )
+        except service.PromptError as error:
+            form.add_error("text", str(error))
+        else:
+            messages.success(request, f"The prompt is added; it is in {prompt.get_split_display().lower()}.")
+            return redirect("prompt", request.project.slug, prompt.uid)
+    return render(request, "prompts/add.html", {"nav": "prompts", "form": form})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@member(Role.MANAGER)
+def show(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
+    prompt = get_object_or_404(Prompt.objects.select_related("author", "batch"), project=request.project, uid=uid)
+    form = PromptChangeForm(request.POST or None, instance=prompt)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, "Saved.")
+        return redirect("prompt", request.project.slug, prompt.uid)
+    context = {"nav": "prompts", "prompt": prompt, "form": form, **_belonging(prompt)}
+    return render(request, "prompts/show.html", context)
+
+
+def _belonging(prompt: Prompt) -> dict[str, Any]:
+    """Newest first; a page shows a hundred of each at most."""
+    rankings = Ranking.objects.current().filter(task__prompt=prompt).select_related("labeler", "task")
+    return {
+        "responses": prompt.responses.select_related("model").order_by("model__name", "sample_index")[:100],
+        "tasks": prompt.tasks.annotate(num_rankings=Count("rankings")).order_by("-pk")[:100],
+        "rankings": rankings.order_by("-pk")[:100],
+        "demonstrations": Demonstration.objects.filter(prompt=prompt, replaced_by__isnull=True)
+        .select_related("labeler")
+        .order_by("-pk")[:100],
+    }
+
+
+@require_POST
+@member(Role.MANAGER)
+def clear_response(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
+    """A manager has looked: the text does not give its model away, or may be ranked all the same."""
+    response = get_object_or_404(Response, prompt__project=request.project, uid=uid)
+    Response.objects.filter(pk=response.pk).update(names_itself=request.POST.get("names_itself") == "1")
+    messages.success(request, "Saved.")
+    return redirect("prompt", request.project.slug, response.prompt.uid)
+
+
+# --- many at once ------------------------------------------------------------------------------------------------
+
+
+@require_POST
+@member(Role.MANAGER)
+def select(request: ProjectRequest) -> HttpResponseBase:
+    """The page between ticking prompts and doing something with them. `done` is set by its own form."""
+    action = request.POST.get("action", "")
+    chosen, scope = _chosen(request)
+    if action not in ACTIONS or not chosen.exists():
+        messages.warning(request, "No prompt was chosen. Tick some, or choose all that the filters find.")
+        return redirect(_list_address(request))
+    form_class, title = ACTIONS[action]
+    extra: dict[str, Any] = {"project": request.project} if action == "rank" else {}
+    form = form_class(request.POST if "done" in request.POST else None, **extra)
+    if form.is_bound and form.is_valid():
+        return _do(request, action, chosen, form)
+    context = {
+        "nav": "prompts",
+        "form": form,
+        "action": action,
+        "title": title,
+        "num": keyset.count_words(keyset.count(chosen)),
+        "scope": scope,
+        "filters": request.POST.get("filters", ""),
+        "selected": request.POST.getlist("prompt")[:MAX_SELECTED],
+        "back": _list_address(request),
+    }
+    return render(request, "prompts/select.html", context)
+
+
+def _chosen(request: ProjectRequest) -> tuple[QuerySet[Prompt], str]:
+    if request.POST.get("scope") == "filtered":
+        filters = PromptFilterForm(QueryDict(request.POST.get("filters", "")), project=request.project)
+        return filters.apply(), "filtered"
+    uids = [uid for given in request.POST.getlist("prompt")[:MAX_SELECTED] if (uid := _uuid(given))]
+    return Prompt.objects.filter(project=request.project, uid__in=uids), "selected"
+
+
+def _uuid(given: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(given)
+    except ValueError:
+        return None
+
+
+def _do(request: ProjectRequest, action: str, chosen: QuerySet[Prompt], form: Any) -> HttpResponseBase:
+    if action == "change":
+        num = service.change(prompts=chosen, changes=form.changes())
+        messages.success(request, f"{num:,} prompt{'s' if num != 1 else ''} changed.")
+        return redirect(_list_address(request))
+    make = tasks.make_ranking_tasks if action == "rank" else tasks.make_demonstration_tasks
+    try:
+        counts = make(project=request.project, prompts=chosen, user=request.user, **form.cleaned_data)
+    except tasks.TaskError as error:
+        messages.error(request, str(error))
+        return redirect(_list_address(request))
+    _tell(request, counts)
+    return redirect(
+        "tasks" if counts.num_made else _list_address(request), *([request.project.slug] if counts.num_made else [])
+    )
+
+
+def _tell(request: ProjectRequest, counts: tasks.TaskCounts) -> None:
+    """What was made, and why what was not made was not."""
+    made = f"{counts.num_made:,} task{'s' if counts.num_made != 1 else ''} made."
+    reasons = [f"{num:,} not: {reason}." for reason, num in counts.by_reason.items()]
+    if counts.num_names_itself:
+        reasons.append(f"{counts.num_names_itself:,} responses left out that seem to name their model.")
+    if counts.num_same_text:
+        reasons.append(f"{counts.num_same_text:,} responses left out that repeat another one.")
+    (messages.success if counts.num_made else messages.warning)(request, " ".join([made, *reasons]))
+
+
+def _list_address(request: ProjectRequest) -> str:
+    filters = QueryDict(request.POST.get("filters", "")).urlencode()
+    return reverse("prompts", args=[request.project.slug]) + (f"?{filters}" if filters else "")

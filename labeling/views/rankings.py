@@ -1,0 +1,94 @@
+"""Rankings as they were given: who, when, in which order shown, and taking one out of the count."""
+
+import uuid
+
+from django.contrib import messages
+from django.core.cache import cache
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from labeling.forms.tasks import RankingFilterForm, VoidForm
+from labeling.models import Project, Ranking, Role
+from labeling.permissions import ProjectRequest, member
+from labeling.services import agreement, voids
+from labeling.views import keyset
+
+AGREEMENT_SECONDS = 60
+
+
+@require_safe
+@member(Role.MANAGER)
+def show_all(request: ProjectRequest) -> HttpResponseBase:
+    form = RankingFilterForm(request.GET, project=request.project)
+    found = form.apply()
+    rows = found.select_related("labeler", "task__prompt", "void", "replaced_by").defer("task__prompt__messages")
+    page = keyset.page_of(rows, request)
+    context = {
+        "nav": "rankings",
+        "form": form,
+        "page": page,
+        "num_found_words": keyset.count_words(keyset.count(found)),
+        "agreement": _agreement(request.project),
+        "is_filtered": any(request.GET.get(name) for name in form.fields),
+    }
+    return render(request, "rankings/list.html", context)
+
+
+def _agreement(project: Project) -> agreement.Agreement:
+    """Kept for a minute: it reads every ranking that shares its task with another."""
+    key = f"agreement:{project.pk}"
+    found: agreement.Agreement | None = cache.get(key)
+    if found is None:
+        found = agreement.of_project(project)
+        cache.set(key, found, AGREEMENT_SECONDS)
+    return found
+
+
+@require_safe
+@member(Role.MANAGER)
+def show(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
+    ranking = _ranking(request, uid)
+    places = list(ranking.task.task_responses.select_related("response__model").order_by("position"))
+    shown = [
+        {
+            "place": place,
+            "number": position + 1,
+            "response": places[position].response,
+            "rank": ranking.ranks[position] if ranking.ranks else None,
+            "rating": ranking.ratings[position] if ranking.ratings else None,
+            "flags": ranking.flags.get(str(position), []),
+            "note": ranking.notes.get(str(position), ""),
+        }
+        for place, position in enumerate(ranking.displayed, start=1)
+    ]
+    context = {
+        "nav": "rankings",
+        "ranking": ranking,
+        "shown": shown,
+        "given": sorted(shown, key=lambda item: (item["rank"] or 0, item["place"])),
+        "others": Ranking.objects.current().filter(task=ranking.task).exclude(pk=ranking.pk).select_related("labeler"),
+        "form": VoidForm(),
+    }
+    return render(request, "rankings/show.html", context)
+
+
+@require_POST
+@member(Role.MANAGER)
+def void(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
+    ranking = _ranking(request, uid)
+    form = VoidForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Say why: the reason is kept with the ranking.")
+    elif voids.void(ranking=ranking, reason=form.cleaned_data["reason"], user=request.user):
+        messages.success(request, "The ranking stays, and is no longer counted.")
+    else:
+        messages.warning(request, "It was void already.")
+    return redirect("ranking", request.project.slug, uid)
+
+
+def _ranking(request: ProjectRequest, uid: uuid.UUID) -> Ranking:
+    rankings = Ranking.objects.select_related(
+        "labeler", "task__prompt", "slot", "guideline", "void__voided_by", "replaces", "replaced_by", "batch"
+    )
+    return get_object_or_404(rankings, task__project=request.project, uid=uid)
