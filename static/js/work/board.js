@@ -1,0 +1,214 @@
+// The board: cards on numbered rungs, ties side by side, what has no place yet below. The form's own fields hold the
+// truth (the rank of A is the select "rank_A"); the board only shows it.
+
+const CALM = matchMedia("(prefers-reduced-motion: reduce)");
+
+export class Board {
+  constructor(form, { onPlaced }) {
+    this.form = form;
+    this.onPlaced = onPlaced;
+    this.rungs = form.querySelector("[data-board]");
+    this.waiting = form.querySelector("[data-waiting]");
+    this.isReadOnly = form.dataset.readOnly === "1";
+    this.cards = new Map([...form.querySelectorAll(".response")].map((card) => [card.dataset.letter, card]));
+    this.letters = [...this.cards.keys()];
+    this.size = this.letters.length;
+    this.current = null; // the letter that digits act on
+    this.lastPlaced = null;
+    this.#buildRungs();
+    for (const letter of this.letters) this.#equip(letter);
+    form.querySelector("[data-plain]")?.setAttribute("hidden", "");
+    form.classList.add("work--live");
+    this.render();
+  }
+
+  select(letter) { return this.form.elements[`rank_${letter}`]; }
+  rank(letter) { return Number(this.select(letter).value) || null; }
+  placed() { return this.letters.filter((letter) => this.rank(letter)); }
+  notPlaced() { return this.letters.filter((letter) => !this.rank(letter)); }
+
+  /* Letters as they stand on the page: the board from the top, then the waiting ones. */
+  order() {
+    return [...this.form.querySelectorAll(".response")].map((card) => card.dataset.letter);
+  }
+
+  /* Give cards their ranks ({A: 1, B: null}); returns what they were before. */
+  place(ranks) {
+    const before = Object.fromEntries(Object.keys(ranks).map((letter) => [letter, this.rank(letter)]));
+    for (const [letter, rank] of Object.entries(ranks)) {
+      this.select(letter).value = rank ?? "";
+      if (rank) this.lastPlaced = letter;
+    }
+    this.render();
+    this.onPlaced();
+    return before;
+  }
+
+  render() {
+    const first = CALM.matches ? null : this.#positions();
+    for (const letter of this.letters) {
+      const rank = this.rank(letter);
+      const home = rank ? this.rungs.children[rank - 1].querySelector(".rung-cards") : this.waiting;
+      this.#insert(home, this.cards.get(letter));
+      this.#showRank(letter, rank);
+    }
+    this.form.querySelector("[data-waiting-title]").hidden = !this.notPlaced().length || !this.placed().length;
+    this.rungs.hidden = false;
+    this.rungs.classList.toggle("is-empty", !this.placed().length);
+    if (first) this.#glide(first);
+    this.measure();
+  }
+
+  focus(letter, { keepAt = null } = {}) {
+    const card = this.cards.get(letter);
+    if (!card) return;
+    this.#markCurrent(letter);
+    card.focus({ preventScroll: true });
+    this.#bringIntoSight(card, keepAt);
+  }
+
+  expand(letter, open) {
+    const card = this.cards.get(letter);
+    const isOpen = card.classList.toggle("is-open", open);
+    const button = card.querySelector("[data-more]");
+    button.textContent = isOpen ? `Show less of ${letter}` : `Show all of ${letter}`;
+    button.setAttribute("aria-expanded", String(isOpen));
+  }
+
+  /* Which cards are taller than the room they are given. */
+  measure() {
+    for (const card of this.cards.values()) {
+      const body = card.querySelector("[data-body]");
+      const isOpen = card.classList.contains("is-open");
+      const overflows = body.scrollHeight > body.clientHeight + 4;
+      card.classList.toggle("overflows", overflows && !isOpen);
+      card.querySelector("[data-more]").hidden = !(overflows || isOpen);
+    }
+  }
+
+  #buildRungs() {
+    for (let rank = 1; rank <= this.size; rank += 1) {
+      const rung = document.createElement("li");
+      rung.className = "rung";
+      rung.dataset.rank = rank;
+      const number = document.createElement("span");
+      number.className = "rung-number";
+      number.textContent = rank;
+      number.setAttribute("aria-label", `Rank ${rank}`);
+      const cards = document.createElement("div");
+      cards.className = "rung-cards";
+      cards.dataset.rank = rank;
+      rung.append(number, cards);
+      this.rungs.append(rung);
+    }
+  }
+
+  #equip(letter) {
+    const card = this.cards.get(letter);
+    card.tabIndex = -1;
+    card.addEventListener("focusin", () => this.#markCurrent(letter));
+    card.addEventListener("pointerdown", (event) => {
+      if (!event.target.closest("button, input, select, textarea, a, summary, label")) this.#markCurrent(letter);
+    });
+    card.querySelector("[data-more]").addEventListener("click", () => this.expand(letter));
+    if (!this.isReadOnly) card.querySelector("[data-tools]").prepend(this.#rankButtons(letter), this.#stepper(letter));
+    card.querySelector("[data-tools]").append(this.#compareButton(letter));
+    card.querySelector("[data-rank-field]").classList.add("is-replaced");
+  }
+
+  #rankButtons(letter) {
+    const group = document.createElement("div");
+    group.className = "rank-buttons";
+    group.setAttribute("role", "group");
+    group.setAttribute("aria-label", `Rank of ${letter}`);
+    for (let rank = 1; rank <= this.size; rank += 1) {
+      group.append(button({ text: rank, label: `Put ${letter} at rank ${rank}`, data: { does: "rank", letter, rank } }));
+    }
+    return group;
+  }
+
+  /* For narrow screens: − 2 + and tie, each big enough for a thumb. */
+  #stepper(letter) {
+    const group = document.createElement("div");
+    group.className = "rank-stepper";
+    group.setAttribute("role", "group");
+    group.setAttribute("aria-label", `Rank of ${letter}`);
+    const number = document.createElement("output");
+    number.dataset.rankNumber = "";
+    group.append(
+      button({ text: "−", label: `${letter} one rank up`, data: { does: "step", letter, by: -1 } }),
+      number,
+      button({ text: "+", label: `${letter} one rank down`, data: { does: "step", letter, by: 1 } }),
+      button({ text: "tie", label: `Tie ${letter} with the card above`, data: { does: "tie", letter } }),
+    );
+    return group;
+  }
+
+  #compareButton(letter) {
+    const made = button({ text: "Compare", label: `Compare ${letter} with another`, data: { does: "compare", letter } });
+    made.className = "button button--quiet button--small response-compare";
+    return made;
+  }
+
+  #insert(home, card) {
+    const after = [...home.children].find((other) => other.dataset.letter > card.dataset.letter) ?? null;
+    if (card.parentElement === home && card.nextElementSibling === after) return;
+    home.insertBefore(card, after);
+  }
+
+  #showRank(letter, rank) {
+    const card = this.cards.get(letter);
+    card.classList.toggle("is-placed", rank !== null);
+    card.querySelector("[data-place]").textContent = rank ? `rank ${rank}` : "not placed yet";
+    for (const made of card.querySelectorAll(".rank-buttons button")) {
+      made.setAttribute("aria-pressed", String(Number(made.dataset.rank) === rank));
+    }
+    const number = card.querySelector("[data-rank-number]");
+    if (number) number.textContent = rank ?? "–";
+  }
+
+  #markCurrent(letter) {
+    this.current = letter;
+    for (const [other, card] of this.cards) {
+      card.classList.toggle("is-current", other === letter);
+      card.tabIndex = other === letter ? 0 : -1;
+    }
+  }
+
+  #positions() {
+    return new Map(this.letters.map((letter) => [letter, this.cards.get(letter).getBoundingClientRect()]));
+  }
+
+  /* Motion only shows where a card went. */
+  #glide(first) {
+    for (const [letter, before] of first) {
+      const card = this.cards.get(letter);
+      const after = card.getBoundingClientRect();
+      const [dx, dy] = [before.left - after.left, before.top - after.top];
+      if (!dx && !dy) continue;
+      if (Math.abs(dy) > innerHeight) continue; // too far to follow with the eye
+      card.animate([{ transform: `translate(${dx}px, ${dy}px)` }, { transform: "none" }], { duration: 150, easing: "ease-out" });
+    }
+  }
+
+  /* The next card appears where the last one was, so that the eye stays put; never under the bars. */
+  #bringIntoSight(card, keepAt) {
+    const top = card.getBoundingClientRect().top;
+    const bar = document.querySelector(".topbar")?.getBoundingClientRect().bottom ?? 0;
+    const foot = this.form.querySelector(".work-foot")?.getBoundingClientRect().top ?? innerHeight;
+    const { bottom } = card.getBoundingClientRect();
+    if (keepAt === null && top >= bar && bottom <= foot) return;
+    if (keepAt === null && top >= bar && top < foot - 120) return;
+    const target = Math.max(bar + 12, Math.min(keepAt ?? bar + 12, foot - 160));
+    scrollBy({ top: top - target, behavior: "instant" });
+  }
+}
+
+function button({ text, label, data }) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = text;
+  made.setAttribute("aria-label", label);
+  Object.assign(made.dataset, data);
+  return made;
+}

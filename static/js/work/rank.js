@@ -1,0 +1,176 @@
+// The ranking page. The form works by itself; this makes it quick: board, keys, drag, draft, next task ahead.
+
+import { announce } from "./announce.js";
+import { fetchAhead } from "./ahead.js";
+import { Board } from "./board.js";
+import { startClock } from "./clock.js";
+import { Compare } from "./compare.js";
+import { bindDialogs, foldPrompt } from "./dialogs.js";
+import { bindDrag } from "./drag.js";
+import { keepDraft } from "./drafts.js";
+import { bindKeys } from "./keys.js";
+import { keepLease } from "./lease.js";
+import { Moves } from "./moves.js";
+import { bindSending } from "./sending.js";
+
+let page; // ends what the last task's page had going
+
+function start() {
+  page?.abort();
+  page = new AbortController();
+  const { signal } = page;
+  const form = document.querySelector("form[data-work=rank], form[data-work=revise]");
+  const none = form.elements.outcome;
+  const saved = { draft: null };
+
+  const board = new Board(form, { onPlaced: () => saved.draft?.changed() });
+  const moves = new Moves(form, board, { onChange: refresh });
+  const compare = new Compare(form, board, { onRank: (letter, rank) => moves.put(letter, rank) });
+  const clock = startClock(form, { signal });
+
+  function read() {
+    const byLetter = (value) => Object.fromEntries(board.letters.map((letter) => [letter, value(letter)]).filter(([, said]) => said !== null));
+    return {
+      outcome: none?.checked ? "none_acceptable" : "ranked",
+      ranks: byLetter((letter) => board.rank(letter)),
+      ratings: byLetter((letter) => moves.rating(letter)),
+      flags: byLetter((letter) => {
+        const ticked = [...form.querySelectorAll(`input[name="flags_${letter}"]:checked`)].map((box) => box.value);
+        return ticked.length ? ticked : null;
+      }),
+      notes: byLetter((letter) => form.elements[`note_${letter}`].value || null),
+      note: form.elements.note.value,
+    };
+  }
+
+  /* What still stands between this page and a submit, or null. */
+  function check() {
+    const waiting = board.notPlaced();
+    if (none.checked && waiting.length === board.size) return null;
+    if (waiting.length) {
+      board.focus(waiting[0]);
+      const them = waiting.length === 1 ? `${waiting[0]} has` : `${list(waiting)} have`;
+      return none.checked ? `${them} no place yet: place all the cards, or none.` : `${them} no place yet.`;
+    }
+    const unrated = none.checked ? [] : moves.unrated();
+    if (unrated.length) { board.focus(unrated[0]); return `${list(unrated)} ${unrated.length === 1 ? "has" : "have"} no rating yet.`; }
+    return null;
+  }
+
+  function refresh() {
+    const num = board.placed().length;
+    const state = form.querySelector("[data-num-placed]");
+    if (state) state.textContent = moves.isRating ? `${board.size - moves.unrated().length} of ${board.size} rated` : `${num} of ${board.size} placed`;
+    const undo = form.querySelector("[data-undo]");
+    if (undo) { undo.hidden = false; undo.disabled = !moves.past.length; }
+    const isReady = num === board.size || (none?.checked && num === 0);
+    form.querySelector("[data-submit]")?.classList.toggle("button--primary", Boolean(isReady));
+    form.classList.toggle("is-rating", moves.isRating);
+    for (const letter of board.letters) {
+      const ticked = form.querySelectorAll(`input[name="flags_${letter}"]:checked`).length;
+      const badge = board.cards.get(letter).querySelector("[data-num-flags]");
+      badge.hidden = !ticked;
+      badge.textContent = ticked;
+    }
+    hint();
+  }
+
+  function hint() {
+    const place = form.querySelector("[data-hint]");
+    const against = moves.contradictions();
+    let text = "";
+    if (against.length) {
+      const [a, b] = against[0];
+      text = `You rated ${a} higher than ${b}, but ${b} ranks above ${a}. That may be right.`;
+    } else if (moves.isRating) text = "First rate each response by itself, 1 to 7. Then they go to the board by your ratings.";
+    else if (!board.placed().length && !board.isReadOnly) text = `Give each response a rank: press a digit, tap a number, or drag. The same rank twice is a tie.`;
+    place.textContent = text;
+    place.hidden = !text;
+    place.classList.toggle("work-hint--attention", against.length > 0);
+  }
+
+  const toggleRemarks = () => {
+    const remarks = board.cards.get(board.current)?.querySelector("[data-remarks]");
+    if (!remarks) return;
+    remarks.open = true;
+    remarks.querySelector("input, textarea")?.focus();
+  };
+  const toggleNone = () => {
+    none.checked = !none.checked;
+    none.dispatchEvent(new Event("change", { bubbles: true }));
+    announce(form, none.checked ? "None is acceptable." : "Some are acceptable.");
+  };
+  const openSkip = () => {
+    const skip = form.querySelector("[data-skip]");
+    if (!skip) return;
+    skip.open = true;
+    skip.querySelector("select").focus();
+  };
+  const openDialog = (id) => { const dialog = document.getElementById(id); if (dialog) dialog.showModal(); };
+  const here = () => board.current ?? board.order()[0];
+
+  form.addEventListener("change", (event) => {
+    if (event.target.name?.startsWith("rating_")) moves.rated(event.target.name.slice(7));
+    refresh();
+  }, { signal });
+  form.addEventListener("click", (event) => {
+    const made = event.target.closest("[data-does]");
+    if (made?.dataset.does === "rank") moves.put(made.dataset.letter, Number(made.dataset.rank));
+    if (made?.dataset.does === "step") moves.step(made.dataset.letter, Number(made.dataset.by));
+    if (made?.dataset.does === "tie") moves.tie(made.dataset.letter);
+    if (made?.dataset.does === "compare") compare.open(made.dataset.letter);
+    if (event.target.closest("[data-undo]")) moves.undo();
+  }, { signal });
+  form.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+    form.querySelector("[data-skip]")?.removeAttribute("open");
+    if (event.target.closest(".response, [data-skip]")) board.focus(here());
+  }, { signal });
+
+  const lookOnly = {
+    ArrowUp: () => moves.go(-1), ArrowDown: () => moves.go(1), k: () => moves.go(-1), j: () => moves.go(1),
+    Space: () => board.expand(here()), Enter: () => board.expand(here()), c: () => compare.open(here()),
+    g: () => openDialog("guidelines-panel"), "?": () => openDialog("keys-sheet"),
+  };
+  bindDialogs(form, { signal });
+  foldPrompt(form);
+  if (board.isReadOnly) { bindKeys(lookOnly, { signal }); refresh(); return; }
+
+  saved.draft = form.dataset.work === "rank" ? keepDraft(form, { read: () => ({ ...read(), active_seconds: clock.seconds() }), signal }) : null;
+  const submit = form.dataset.work === "rank" ? sendByApi() : sendByForm();
+  bindKeys({
+    ...lookOnly,
+    digit: (digit) => (moves.isRating ? moves.rate(here(), digit) : moves.put(here(), digit)),
+    0: () => moves.takeOff(here()), "=": () => moves.tie(here()),
+    "Shift+ArrowUp": () => moves.step(here(), -1), "Shift+ArrowDown": () => moves.step(here(), 1),
+    f: toggleRemarks, n: toggleNone, s: openSkip, r: () => moves.switchPhase(),
+    Backspace: () => moves.undo(), "Ctrl+Enter": submit,
+  }, { signal });
+  bindDrag(form, board, { onDropped: (letter, before) => moves.noteOutside(letter, before) });
+  new ResizeObserver(() => board.measure()).observe(form);
+  refresh();
+  board.focus(board.notPlaced()[0] ?? board.order()[0]);
+
+  function sendByApi() {
+    const ahead = fetchAhead(form, { kinds: ["rank", "compare"], signal });
+    keepLease(form, { clock, ahead, signal });
+    return bindSending(form, { read, check, draft: saved.draft, ahead, clock, start, signal }).submit;
+  }
+
+  function sendByForm() {
+    form.addEventListener("submit", (event) => {
+      const missing = check();
+      if (missing) { event.preventDefault(); announce(form, missing); form.querySelector("[data-errors]").textContent = missing; return; }
+      form.elements.active_seconds.value = clock.seconds();
+      form.elements.client_time.value = new Date().toISOString();
+    }, { signal });
+    return () => form.requestSubmit(form.querySelector("[data-submit]"));
+  }
+}
+
+function list(letters) {
+  return letters.length > 1 ? `${letters.slice(0, -1).join(", ")} and ${letters.at(-1)}` : letters[0];
+}
+
+window.addEventListener("popstate", () => location.reload());
+start();
