@@ -69,8 +69,15 @@ def test_settings_are_saved_and_flags_are_one_a_line(people: People, client: Cli
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("overlap", "0"), ("overlap", "51"), ("lease_minutes", "0"), ("flags", "x" * 201), ("flags", "\n".join("abcdefghijklmnopqrstuvwxyz12345")), ("name", "")],
-)  # fmt: skip
+    [
+        ("overlap", "0"),
+        ("overlap", "51"),
+        ("lease_minutes", "0"),
+        ("flags", "x" * 201),
+        ("flags", "\n".join("abcdefghijklmnopqrstuvwxyz12345")),
+        ("name", ""),
+    ],
+)
 def test_a_wrong_setting_is_named_and_nothing_is_saved(people: People, client: Client, field: str, value: str) -> None:
     client.force_login(people.manager)
     answer = client.post("/p/tea/settings/", {**SETTINGS, field: value})
