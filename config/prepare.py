@@ -13,8 +13,8 @@ def main() -> None:
 
     django.setup()
     call_command("migrate", interactive=False, verbosity=0, stdout=sys.stderr)
-    call_command("seed_demo", stdout=sys.stdout)
     collect_static_files()
+    call_command("seed_demo", stdout=sys.stdout)  # last: passwords that nothing can go wrong after
 
 
 def collect_static_files() -> None:

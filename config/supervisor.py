@@ -17,6 +17,7 @@ from config.children import spawn
 
 LONGEST_PAUSE = 30.0  # between two tries to start a process that keeps ending
 STEADY_SECONDS = 30.0  # after so long a life the pauses begin anew
+ROOT_WARNING = "ignore:You're running the worker with superuser privileges"  # as root we were asked to
 COLOURS = {"web": 36, "worker": 32, "gpu": 35, "beat": 33, "podium": 1}
 
 
@@ -37,7 +38,7 @@ def programs(address: str) -> list[Program]:
     worker = (*celery, "worker", "--loglevel=INFO", "--without-gossip", "--without-mingle", "--without-heartbeat")
     # Celery: SIGTERM ends the job at hand, a training run with a checkpoint; SIGQUIT drops it.
     worker_stop = ((signal.SIGTERM, 15.0), (signal.SIGQUIT, 5.0))
-    gunicorn = (sys.executable, "-m", "gunicorn", "config.wsgi:application", "--worker-class=gthread")
+    gunicorn = (sys.executable, "-m", "gunicorn", "config.wsgi:application", "--worker-class=gthread", "--preload")
     return [
         Program("gpu", (*worker, "-Q", "gpu", "-c", "1", "-n", "gpu@%h"), worker_stop, signal.SIGQUIT),
         Program("worker", (*worker, "-Q", "default", "-c", "2", "-n", "default@%h"), worker_stop, signal.SIGQUIT),
@@ -74,7 +75,7 @@ class Supervised:
             list(self.program.command),
             death_signal=self.program.death_signal,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": ROOT_WARNING},
             cwd=embedded.ROOT,
             new_session=True,  # Ctrl-C is ours to pass on, in order; and the group can be killed as one
         )
@@ -117,13 +118,15 @@ class Supervisor:
     children: list[Supervised]
     services: embedded.Services
     address: str
+    welcome: str
     stopping: threading.Event = field(default_factory=threading.Event)
+    has_greeted: bool = False
 
-    def run(self, welcome: str) -> None:
+    def run(self) -> None:
         for child in self.children:
             child.start()
         self._write_process_ids()
-        threading.Thread(target=self._greet, args=(welcome,), daemon=True).start()
+        threading.Thread(target=self._greet, daemon=True).start()
         while not self.stopping.wait(0.5):
             for child in self.children:
                 before = child.process
@@ -146,9 +149,10 @@ class Supervisor:
         except embedded.EmbeddedError as error:
             say(str(error))
 
-    def _greet(self, welcome: str) -> None:
+    def _greet(self) -> None:
         if _answers(f"http://{self.address}/accounts/login/", seconds=60, stopping=self.stopping):
-            say(welcome)
+            say(self.welcome)
+            self.has_greeted = True
         elif not self.stopping.is_set():
             say("the site does not answer after a minute; the lines marked web say why")
 

@@ -37,12 +37,15 @@ def up(host: str, port: int) -> None:
             check_services(services.urls)
             say("bringing tables, demo and static files up to date")
             log_ins = prepare()
-            supervisor = Supervisor([Supervised(program) for program in programs(address)], services, address)
+            welcome = _welcome(address, log_ins)
+            supervisor = Supervisor([Supervised(program) for program in programs(address)], services, address, welcome)
             catch_signals(supervisor)
             try:
-                supervisor.run(_welcome(address, log_ins))
+                supervisor.run()
             finally:
                 supervisor.stop()
+                if log_ins and not supervisor.has_greeted:
+                    say(log_ins)  # nobody could find them out later
     say("stopped; everything is kept for the next `make up`")
 
 

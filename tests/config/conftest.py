@@ -27,16 +27,19 @@ def wait_until(condition: Callable[[], object], seconds: float = 15) -> None:
 
 
 def processes_of(home: Path) -> list[str]:
-    """Living processes whose command line or working folder is under this PODIUM_HOME."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            words = " ".join(process.cmdline())
-            if process.status() != psutil.STATUS_ZOMBIE and (str(home) in words or str(home) in process.cwd()):
-                found.append(words)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
+    """Command lines of living processes that work in this PODIUM_HOME, by command line, folder or environment."""
+    return [words for process in psutil.process_iter() if (words := _words_in(process, str(home)))]
+
+
+def _words_in(process: psutil.Process, home: str) -> str:
+    try:
+        words = " ".join(process.cmdline())
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return ""
+        works_there = home in words or home in process.cwd() or process.environ().get("PODIUM_HOME") == home
+        return words if works_there else ""
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return ""
 
 
 class Embedded:

@@ -38,9 +38,9 @@ stop = lambda name: ((signal.SIGTERM, 60.0 if name == "stubborn" else 1.0),)
 command = lambda name: (sys.executable, "-c", open(sys.argv[1] + "/program.py").read(), name, sys.argv[1])
 children = [supervisor.Supervised(supervisor.Program(name, command(name), stop(name))) for name in sys.argv[2:]]
 supervisor.COLOURS.update(dict.fromkeys(sys.argv[2:], 1))
-it = supervisor.Supervisor(children, embedded.Services(), "127.0.0.1:1")
+it = supervisor.Supervisor(children, embedded.Services(), "127.0.0.1:1", "welcome")
 supervisor.catch_signals(it)
-it.run("welcome")
+it.run()
 it.stop()
 """
 

@@ -1,0 +1,82 @@
+"""`make up` as a person meets it: from an empty folder to the first page, Ctrl-C, and again."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config.embedded import ROOT
+
+from .conftest import clean_environment, processes_of, wait_until
+
+pytestmark = pytest.mark.slow
+
+
+class Up:
+    def __init__(self, home: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.log = home / "up.log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "config.up"],
+                cwd=ROOT,
+                env=clean_environment(PODIUM_HOME=str(home), PORT=str(self.port)),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def wait_for(self, text: str) -> str:
+        wait_until(lambda: text in self.output() or self.process.poll() is not None, seconds=120)
+        assert text in self.output(), self.output()
+        return self.output()
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def page(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(60) == 0, self.output()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    wait_until(lambda: processes_of(tmp_path) == [], seconds=30)
+
+
+def test_it_starts_greets_stops_and_goes_on_where_it_was(home: Path) -> None:
+    first = Up(home)
+    greeting = first.wait_for("Ctrl-C stops Podium")
+    assert f"Podium is up: http://127.0.0.1:{first.port}/" in greeting
+    assert re.search(r"Manager +manager@podium\.example +\S{12}\n", greeting)
+    assert re.search(r"Labeler +labeler@podium\.example +\S{12}\n", greeting)
+    assert "<form" in first.page("/accounts/login/")
+    assert (home / "secret_key").stat().st_mode & 0o077 == 0
+    first.wait_for("default@")
+    first.interrupt()
+    assert "everything is kept" in first.output()
+    assert processes_of(home) == []
+    key = (home / "secret_key").read_text()
+
+    second = Up(home)
+    greeting = second.wait_for("Ctrl-C stops Podium")
+    assert "Log-ins were shown at the first start" in greeting
+    assert "manager@podium.example" not in greeting
+    assert (home / "secret_key").read_text() == key
+    assert len(processes_of(home)) > 10
+    second.process.kill()
+    second.process.wait()
+    wait_until(lambda: processes_of(home) == [], seconds=30)
