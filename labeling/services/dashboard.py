@@ -130,7 +130,7 @@ def suggest(project: Project) -> Suggestion:
 
 
 def _about_round(round: Round) -> Suggestion:
-    step = round.get_step_display().lower()
+    step = round.get_step_display()
     text, verb = {
         Round.State.FAILED: (f"{round} could not go on: {round.error}", "See what happened"),
         Round.State.WAITING: (f"{round} waits for you: {step}.", "Go to the round"),

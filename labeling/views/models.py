@@ -26,7 +26,7 @@ def show_all(request: ProjectRequest) -> HttpResponse:
     kind = request.GET.get("kind", "")
     found = Model.objects.filter(project=request.project).select_related("parent", "run")
     found = found.filter(kind=kind) if kind in Model.Kind.values else found
-    found = found.annotate(num_responses=Count("responses"))
+    found = found.annotate(num_responses=Count("responses")).order_by("-created_at", "-pk")
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     return render(
         request, "models/list.html", {"nav": "models", "page": page, "kinds": Model.Kind.choices, "kind": kind}

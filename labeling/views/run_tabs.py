@@ -9,6 +9,7 @@ from training.contract import configs
 from training.contract.configs import STAGES
 
 LOG_BYTES_SHOWN = 200_000
+TAIL_CHARACTERS = 4000
 LEFT_BESIDE_OUTPUTS = ("metrics.jsonl", "log.txt", "manifest.json")
 LABELS: Final = {"overview": "Overview", "curves": "Curves", "log": "Log", "files": "Files", "config": "Config"}
 
@@ -18,14 +19,15 @@ def context(run: Run, tab: str) -> dict[str, Any]:
 
 
 def _overview(run: Run) -> dict[str, Any]:
-    logs = RunLog.objects.filter(run=run).order_by("-id")[:3]
+    logs = list(RunLog.objects.filter(run=run).order_by("-id")[:3])
     return {
         "inputs": run.inputs.select_related("snapshot", "model"),
         "events": run.events.order_by("-id"),
         "model": Model.objects.filter(run=run).first(),
         "figures": figures(run.result.get("summary", {})),
         "responses": run.result.get("responses"),
-        "last_lines": "".join(reversed([piece.text for piece in logs])).splitlines()[-12:],
+        "log_tail": "".join(piece.text for piece in reversed(logs))[-TAIL_CHARACTERS:],
+        "log_last_id": logs[0].pk if logs else 0,
         "note_form": NoteForm(initial={"note": run.note, "tags": ", ".join(run.tags)}),
         "tasks_form": TasksForm(
             initial={"num_responses": run.config.get("num_responses"), "num_wanted": run.project.overlap}

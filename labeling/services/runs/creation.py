@@ -157,4 +157,4 @@ def _by_person(run: Run, *, to: str, user: User | None, **changes: Any) -> None:
 
 
 def _actor(user: User | None) -> str:
-    return f"person {user.pk} {user}" if user else "podium"
+    return str(user) if user else "podium"

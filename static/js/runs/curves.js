@@ -9,6 +9,8 @@ const style = (name) => getComputedStyle(document.documentElement).getPropertyVa
 const chartOf = (name) => name.replace("/valid_", "/");
 const format = (value) => (value == null ? "–" : Math.abs(value) >= 1e4 || (value && Math.abs(value) < 1e-3) ? value.toExponential(2) : String(+value.toPrecision(4)));
 
+const lastOf = (values) => values.findLast((value) => value != null); // without a pointer the legend says where it stands
+
 class Curves {
   constructor(element) {
     this.element = element;
@@ -96,13 +98,13 @@ class Curves {
     const series = names.map((name, index) => ({
       label: name.split("/").at(-1), stroke: colours[index], width: 1.5, spanGaps: true,
       points: { show: data[index + 1].filter((value) => value !== null).length < 30, size: 5, fill: colours[index] },
-      value: (_, value) => format(value),
+      value: (plot, value, number) => format(value ?? lastOf(plot.data[number])),
     }));
     const options = {
       width: this.widthOf(box), height: HEIGHT, scales: { x: { time: false } },
       cursor: { sync: { key: "steps", scales: ["x", null] }, drag: { x: true, y: false } },
-      axes: [{ ...axis, space: 60 }, { ...axis, size: 60, values: (_, ticks) => ticks.map(format) }],
-      series: [{ label: "step", value: (_, value) => (value == null ? "–" : value.toLocaleString()) }, ...series],
+      axes: [{ ...axis, space: 60, size: 28 }, { ...axis, size: 60, values: (_, ticks) => ticks.map(format) }],
+      series: [{ label: "step", value: (plot, value) => (value ?? plot.data[0].at(-1)).toLocaleString() }, ...series],
     };
     return { box, names, plot: new uPlot(options, data, box) };
   }

@@ -1,0 +1,231 @@
+"""A round goes from station to station by itself, waits when it should, and says why it stopped."""
+
+import json
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from labeling.models import Demonstration, Model, Prompt, Ranking, Round, Run, Snapshot, Task, TaskResponse
+from labeling.services import rounds, runs, snapshots, stations
+from tests.labeling.conftest import People
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TINY = {"preset": "tiny-cpu", "responses_per_prompt": 2}
+
+
+@pytest.fixture
+def judged(people: People, make_prompt: Any) -> list[Prompt]:
+    """Three prompts, each ranked once, the first with a demonstration."""
+    prompts = [make_prompt(f"Question {number}?", k=3) for number in range(3)]
+    for prompt in prompts:
+        task = Task.objects.create(project=people.project, kind="rank", prompt=prompt, num_responses=3)
+        slot = task.slots.create(
+            number=1,
+            project=people.project,
+            kind="rank",
+            state="done",
+            holder=people.labeler,
+            done_at="2026-01-01T00:00Z",
+        )
+        for position, response in enumerate(prompt.responses.all()):
+            TaskResponse.objects.create(task=task, response=response, position=position)
+        Ranking.objects.create(
+            task=task,
+            slot=slot,
+            labeler=people.labeler,
+            idempotency_key=str(prompt.uid),
+            displayed=[2, 0, 1],
+            ranks=[1, 2, 3],
+        )
+    Demonstration.objects.create(
+        prompt=prompts[0], labeler=people.labeler, idempotency_key="demonstration", text="An answer."
+    )
+    return prompts
+
+
+@pytest.fixture
+def work(fake_stage: Any, settings: Any) -> Any:
+    """`work(round)` does once what the workers would do: build snapshots, run stages, advance."""
+
+    def once(round: Round) -> Round:
+        for snapshot in Snapshot.objects.filter(state="queued"):
+            snapshots.build(snapshot.pk)
+        rounds.advance(round.pk)
+        for run in Run.objects.filter(state="queued"):
+            runs.work(run.pk)
+        rounds.advance(round.pk)
+        round.refresh_from_db()
+        return round
+
+    return once
+
+
+@pytest.fixture
+def sampled(judged: list[Prompt], settings: Any) -> None:
+    """What the generate stage will write: three answers per prompt, two of them different for the last."""
+    texts = {prompt.content_hash: ["One.", "Two.", "Three."] for prompt in judged}
+    texts[judged[-1].content_hash] = ["Same.", "Same.", "Same."]
+    rows = [
+        {"prompt_id": key, "sample_index": index, "text": text, "finish_reason": "stop", "num_tokens": 1, "error": ""}
+        for key, answers in texts.items()
+        for index, text in enumerate(answers)
+    ]
+    (settings.RUNS_DIR / "responses.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def start(people: People, **fields: Any) -> Round:
+    return rounds.start(project=people.project, user=people.manager, **(TINY | fields))
+
+
+def test_a_round_goes_all_the_way_and_makes_tasks_of_what_the_new_policy_said(
+    people: People, judged: list[Prompt], sampled: None, work: Any
+) -> None:
+    round = start(people)
+    assert (round.state, round.step) == ("running", "snapshots")
+    for _ in range(6):
+        work(round)
+
+    assert (round.state, round.step, round.error[:40]) == ("done", "tasks", "No task was made for some prompts: fewer")
+    assert [run.stage for run in Run.objects.order_by("pk")] == ["sft", "reward", "ppo", "generate"]
+    ppo = Model.objects.get(run=round.ppo_run)
+    assert ppo.is_current
+    assert ppo.parent == Model.objects.get(run=round.sft_run)
+    tasks = Task.objects.filter(round=round)
+    assert (tasks.count(), round.num_tasks) == (2, 2)
+    assert {item.response.model_id for item in TaskResponse.objects.filter(task__in=tasks)} == {ppo.pk}
+    assert not tasks.filter(prompt=judged[-1]).exists()
+    assert round.sft_run.config["init_model"] == "tiny"  # type: ignore[union-attr]
+    assert [station.state for station in stations.of(round)] == ["done"] * 6
+
+
+def test_the_second_round_starts_from_the_policy_of_the_first(
+    people: People, judged: list[Prompt], sampled: None, work: Any
+) -> None:
+    first = start(people)
+    for _ in range(6):
+        work(first)
+    policy = Model.objects.get(is_current=True)
+
+    second = start(people)
+    for _ in range(2):
+        work(second)
+    assert second.policy_before == policy
+    assert second.sft_run.inputs.get(name="init_model").model == policy  # type: ignore[union-attr]
+
+
+def test_advancing_again_and_again_makes_nothing_twice(people: People, judged: list[Prompt], work: Any) -> None:
+    round = start(people)
+    for _ in range(5):
+        rounds.advance(round.pk)
+    assert Snapshot.objects.count() == 3
+    work(round)
+    for _ in range(5):
+        rounds.advance(round.pk)
+    assert Run.objects.filter(stage="sft").count() == 1
+
+
+def test_a_round_that_is_not_automatic_waits_after_each_step(people: People, judged: list[Prompt], work: Any) -> None:
+    round = start(people, is_automatic=False)
+    work(round)
+    assert (round.state, round.step) == ("waiting", "sft")
+    work(round)
+    assert not Run.objects.exists(), "nobody has said go on"
+
+    rounds.proceed(round)
+    work(round)
+    assert (round.state, round.step) == ("waiting", "reward")
+    stale = Round.objects.get(pk=round.pk)
+    rounds.proceed(round)
+    with pytest.raises(rounds.RoundError, match="changed meanwhile"):
+        rounds.proceed(stale)
+
+
+def test_a_failed_run_stops_the_round_and_trying_again_resumes_that_run(
+    people: People, judged: list[Prompt], fake_stage: Any, work: Any
+) -> None:
+    fake_stage(fail_at=3)
+    round = start(people)
+    work(round)
+    assert (round.state, round.step) == ("failed", "sft")
+    assert "the loss is not finite" in round.error
+    assert stations.of(round)[1].state == "failed"
+
+    fake_stage()
+    rounds.retry(round, user=people.manager)
+    assert (round.state, round.error, round.finished_at) == ("running", "", None)
+    work(round)
+    assert round.step == "reward"
+    assert Run.objects.filter(stage="sft").count() == 1
+
+
+def test_a_cancelled_run_stops_the_round(people: People, judged: list[Prompt], work: Any, monkeypatch: Any) -> None:
+    round = start(people)
+    for snapshot in Snapshot.objects.all():
+        snapshots.build(snapshot.pk)
+    rounds.advance(round.pk)
+    runs.cancel(Run.objects.get(), user=people.manager)
+    rounds.advance(round.pk)
+    round.refresh_from_db()
+    assert (round.state, round.error) == ("failed", "round-1-sft was cancelled.")
+
+
+def test_cancelling_a_round_cancels_its_run_and_keeps_what_is_made(
+    people: People, judged: list[Prompt], work: Any
+) -> None:
+    round = start(people)
+    for snapshot in Snapshot.objects.all():
+        snapshots.build(snapshot.pk)
+    rounds.advance(round.pk)
+    round.refresh_from_db()
+    rounds.cancel(round, user=people.manager)
+
+    assert round.state == "cancelled"
+    assert Run.objects.get().state == "cancelled"
+    assert Snapshot.objects.filter(state="ready").count() == 3
+    rounds.advance(round.pk)
+    assert Run.objects.count() == 1
+
+
+def test_there_is_one_live_round_per_project(people: People, judged: list[Prompt]) -> None:
+    start(people)
+    with pytest.raises(rounds.RoundError, match="under way already"):
+        start(people)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Round.objects.create(project=people.project, number=9)
+    assert Round.objects.count() == 1
+
+
+def test_a_project_without_rankings_cannot_start_a_round(people: People) -> None:
+    with pytest.raises(rounds.RoundError, match="no rankings yet"):
+        start(people)
+    assert not Round.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"preset": "huge"}, "no preset huge"),
+        ({"responses_per_prompt": 10}, "2 to 9"),
+        ({"preset": "small-gpu"}, "starts from a model"),
+    ],
+)
+def test_what_a_round_lacks_is_said_before_it_starts(
+    people: People, judged: list[Prompt], changes: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(rounds.RoundError, match=why):
+        start(people, **changes)
+    assert not Round.objects.exists()
+
+
+def test_without_demonstrations_a_later_round_skips_sft(
+    people: People, judged: list[Prompt], make_model: Any, work: Any
+) -> None:
+    Demonstration.objects.all().delete()
+    policy = make_model("policy", is_current=True)
+    round = start(people)
+    work(round)
+    work(round)
+    assert round.sft_run is None
+    assert stations.of(round)[1].state == "skipped"
+    assert round.reward_run.inputs.get(name="init_model").model == policy  # type: ignore[union-attr]
