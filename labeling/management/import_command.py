@@ -63,7 +63,7 @@ class ImportCommand(BaseCommand):
         self._rows([("rows", tally.num_rows), ("taken", tally.num_taken), ("refused", tally.num_refused)])
         if tally.made:
             self.stdout.write("made")
-            self._rows([(what, num) for what, num in tally.made.items() if num])
+            self._rows([(what, num) for what, num in tally.made.items()])
         for title, found in (("refused, by reason", tally.refused), ("noticed on rows that were taken", tally.notes)):
             if found:
                 self.stdout.write(title)
@@ -74,7 +74,7 @@ class ImportCommand(BaseCommand):
             self.stdout.write(f"  {name:<45} {num:>9,}")
 
     def _reasons(self, found: dict[str, Any]) -> None:
-        for name, reason in sorted(found.items(), key=lambda item: -item[1].count):
+        for name, reason in found.items():
             more = ", …" if reason.count > len(reason.lines) else ""
             lines = ", ".join(str(line) for line in reason.lines) + more
             self.stdout.write(f"  {name:<45} {reason.count:>9,}   line {lines}")

@@ -91,6 +91,7 @@ def preview(batch: ImportBatch, file: IO[bytes]) -> Preview:
         found.tally.add(drafts=taken, refusals=[*refused, *more], made={}, last_line=lines[-1].number)
         _show(found, lines, drafts, [*refused, *more])
     found.columns = reader.columns(found.names)
+    found.tally = found.tally.sorted()
     return found
 
 

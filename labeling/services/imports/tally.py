@@ -7,6 +7,7 @@ from typing import Any
 from labeling.services.imports.taking import Refusal
 
 MAX_LINES = 10
+MADE = ("prompts", "responses", "tasks", "rankings", "demonstrations", "models", "labelers")
 
 
 @dataclass
@@ -53,6 +54,10 @@ class Tally:
             "notes": {reason: vars(found) for reason, found in self.notes.items()},
         }
 
+    def sorted(self) -> "Tally":
+        """The most frequent reasons first."""
+        return Tally.of(num_taken=self.num_taken, num_refused=self.num_refused, counts=self.as_counts())
+
     @classmethod
     def of(cls, *, num_taken: int, num_refused: int, counts: Mapping[str, Any]) -> "Tally":
         return cls(
@@ -60,7 +65,12 @@ class Tally:
             num_taken=num_taken,
             num_refused=num_refused,
             last_line=counts.get("last_line", 0),
-            made=dict(counts.get("made", {})),
-            refused={reason: Reason(**found) for reason, found in counts.get("refused", {}).items()},
-            notes={reason: Reason(**found) for reason, found in counts.get("notes", {}).items()},
+            made={what: counts["made"][what] for what in MADE if counts.get("made", {}).get(what)},
+            refused=_most_first(counts.get("refused", {})),
+            notes=_most_first(counts.get("notes", {})),
         )
+
+
+def _most_first(reasons: Mapping[str, Any]) -> dict[str, Reason]:
+    by_count = sorted(reasons.items(), key=lambda item: -item[1]["count"])
+    return {reason: Reason(count=found["count"], lines=list(found["lines"])) for reason, found in by_count}

@@ -12,7 +12,7 @@ from labeling.services import tasks
 from ..conftest import People
 
 
-@pytest.fixture()
+@pytest.fixture
 def manager(client: Client, people: People) -> Client:
     client.force_login(people.manager)
     return client
@@ -217,7 +217,7 @@ def test_a_response_that_names_its_model_is_cleared_by_a_manager(
 # --- tasks and rankings ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture()
+@pytest.fixture
 def ranked(people: People, make_prompt: Any) -> Task:
     """A task of three responses that two labelers ranked: 1 > 2 = 3, and 2 > 1 > 3."""
     counts = tasks.make_ranking_tasks(
