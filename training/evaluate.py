@@ -7,8 +7,7 @@ Each part runs when its data is given, and `outputs/report.json` holds its figur
 on prompts, beside the reference's answers drawn with the same random numbers · `text` loss on held-out pretraining
 text, and its rise over the reference: the alignment tax · `truthfulqa` MC1 and MC2.
 
-Metrics, one line per part: `evaluate/pair_accuracy` · `evaluate/reward`, `evaluate/reward_gain`, `evaluate/kl` ·
-`evaluate/text_loss`, `evaluate/alignment_tax` · `evaluate/mc1`, `evaluate/mc2`.
+Each part logs one line of metrics: its main figures (docs/metrics.md).
 """
 
 from collections.abc import Callable, Sequence
@@ -56,7 +55,7 @@ def main(config: EvaluateConfig, run_dir: RunDir, log: RunLog) -> Result:
         log.phase(name)
         report[name], figures = measure_part(bench)
         log.say(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
-        log.metrics(step, {f"evaluate/{key}": value for key, value in figures.items()})
+        log.metrics(step, figures)
         write_json(kept, report)
         log.step_done(step)
 
@@ -136,7 +135,7 @@ def measure_reward_model(bench: Bench) -> tuple[Report, dict[str, float]]:
     report = reward_report(elements, scores, num_samples=config.bootstrap_samples, seed=config.seed)
     report |= {"num_cut_prompts": cuts.prompts, "num_cut_responses": cuts.responses}
     found = [value for name in ("valid", "test", "train") if (value := report["accuracy"][name])]
-    return report, {"pair_accuracy": found[0]["value"]} if found else {}
+    return report, {"evaluate/pair_accuracy": found[0]["value"]} if found else {}
 
 
 def measure_policy(bench: Bench) -> tuple[Report, dict[str, float]]:
@@ -149,21 +148,30 @@ def measure_policy(bench: Bench) -> tuple[Report, dict[str, float]]:
     answers = {name: _answers(bench, subject, rows) for name, subject in bench.subjects().items()}
     for name, found in answers.items():
         report[name] = _describe(bench, rows, found)
-    figures = measure.summary(answers["policy"])
+    means = measure.summary(answers["policy"])
+    figures = {
+        "evaluate/response_tokens": means["response_tokens"],
+        "evaluate/missing_end_share": means["missing_end_share"],
+    }
+    if bench.reward:
+        figures["evaluate/reward"] = means["reward"]
+    if "reference" in answers:
+        figures["evaluate/kl"] = means["kl"]
     if "reference" in answers and bench.reward:
         report |= _comparison(bench, rows, answers)
-        figures["reward_gain"] = report["reward_gain"]["value"]
-    return report, {name: figures[name] for name in ("reward", "reward_gain", "kl") if name in figures}
+        figures["evaluate/reward_gain"] = report["reward_gain"]["value"]
+    return report, figures
 
 
 def measure_text(bench: Bench) -> tuple[Report, dict[str, float]]:
     """Loss on held-out text of the policy and of its reference; their difference is the alignment tax."""
     rows = data.read_text(bench.config.text).rows
-    report = {name: _text_loss(bench, subject, rows) for name, subject in bench.subjects().items()}
-    figures = {"text_loss": report["policy"]["loss"]}
+    report: Report = {name: _text_loss(bench, subject, rows) for name, subject in bench.subjects().items()}
+    figures = {"evaluate/text_loss": report["policy"]["loss"]}
     if "reference" in report:
-        figures["alignment_tax"] = report["policy"]["loss"] - report["reference"]["loss"]
-    return report | figures, figures
+        report["alignment_tax"] = report["policy"]["loss"] - report["reference"]["loss"]
+        figures["evaluate/alignment_tax"] = report["alignment_tax"]
+    return report, figures
 
 
 def measure_truthfulqa(bench: Bench) -> tuple[Report, dict[str, float]]:
@@ -179,7 +187,10 @@ def measure_truthfulqa(bench: Bench) -> tuple[Report, dict[str, float]]:
             "mc1": bench.interval([(item.text, truthfulqa.mc1(item, scores)) for item, scores in scored]),
             "mc2": bench.interval([(item.text, truthfulqa.mc2(item, scores)) for item, scores in scored]),
         }
-    return report, {name: report["policy"][name]["value"] for name in ("mc1", "mc2")}
+    return report, {
+        "evaluate/mc1": report["policy"]["mc1"]["value"],
+        "evaluate/mc2": report["policy"]["mc2"]["value"],
+    }
 
 
 def _refuse_other_tokenizers(bench: Bench) -> None:

@@ -7,8 +7,7 @@ A model answers in this process, or a server with OpenAI's API does. Every reque
 What a sample says depends on the seed, its prompt and its number alone, so a resumed run gives the same file; only
 samples that are not there yet, or had failed, are asked for again.
 
-Metrics: `generate/responses` so far · `generate/errors` so far · `generate/response_tokens` mean of the step ·
-`generate/missing_end_share` cut by the length limit · `perf/*`.
+Metrics: docs/metrics.md.
 """
 
 import json

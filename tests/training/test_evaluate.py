@@ -106,9 +106,9 @@ def test_a_policy_that_is_its_reference_has_no_kl_no_gain_and_no_tax(world: Worl
     assert report["policy"]["policy"]["reward"]["num_responses"] == 4
     assert report["policy"]["policy"]["reward"]["num_prompts"] == 2
     assert report["text"]["alignment_tax"] == 0.0
-    assert 4.0 < report["text"]["text_loss"] < 8.0
+    assert 4.0 < report["text"]["policy"]["loss"] < 8.0
     # bytes are tokens; the end token is the one that no byte stands for
-    expected = report["text"]["text_loss"] / math.log(2)
+    expected = report["text"]["policy"]["loss"] / math.log(2)
     assert report["text"]["policy"]["bits_per_byte"] == pytest.approx(expected, rel=0.05)
 
 

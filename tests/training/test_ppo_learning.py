@@ -21,11 +21,13 @@ PROMPTS = [[3], [4, 5], [6, 8, 9], [10]]
 class CountingReward(torch.nn.Module):
     """Scores a row by how often the wanted token stands in it: a reward whose truth is known."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.score = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.ones_(self.score.weight)
+
     def base_model(self, *, input_ids: torch.Tensor, **_: Any) -> SimpleNamespace:
         return SimpleNamespace(last_hidden_state=(input_ids == WANTED).float().cumsum(dim=1)[:, :, None])
-
-    def score(self, hidden: torch.Tensor) -> torch.Tensor:
-        return hidden
 
 
 def config(**changes: Any) -> GPT2Config:
@@ -182,7 +184,7 @@ def test_ppo_ptx_adds_gamma_times_the_pretraining_gradient_to_the_ppo_gradient()
         )
         assert figures["ppo/ptx_loss"] == pytest.approx(loss.item(), rel=1e-5)
         if measure_ratio:
-            assert figures["ppo/ptx_grad_ratio"] == pytest.approx(
+            assert figures["ppo/ptx_gradient_ratio"] == pytest.approx(
                 (ppo_gradient.norm() / (3.0 * text_gradient).norm()).item(), rel=1e-4
             )
         models.policy.zero_grad()

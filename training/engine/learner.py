@@ -66,12 +66,12 @@ class Learner:
             figures["ppo/first_ratio_error"] = figures["ppo/ratio_error"]
         if self.rule.ptx_coef:
             figures |= self._accumulate_ptx(next(ptx), measure_ratio=is_first)
-        for name, model, optimizer in (
-            ("policy", self.policy, self.policy_optimizer),
-            ("value", self.value, self.value_optimizer),
+        for name, metric, model, optimizer in (
+            ("policy", "ppo/policy_gradient_norm", self.policy, self.policy_optimizer),
+            ("value", "ppo/value_gradient_norm", self.value, self.value_optimizer),
         ):
             norm = _clip(trainable(model), self.rule.max_grad_norm)
-            figures[f"ppo/{name}_grad_norm"] = norm
+            figures[metric] = norm
             if not math.isfinite(norm):
                 raise NonFiniteError(f"the gradient of the {name} is not finite", _tensors(batch, minibatch))
             optimizer.step()
@@ -134,7 +134,7 @@ class Learner:
         figures = {"ppo/ptx_loss": loss}
         if measure_ratio:
             ptx_norm = _norm([_gradient(parameter) for parameter in parameters])
-            figures["ppo/ptx_grad_ratio"] = _norm(ppo_gradients) / max(ptx_norm, 1e-12)
+            figures["ppo/ptx_gradient_ratio"] = _norm(ppo_gradients) / max(ptx_norm, 1e-12)
             for parameter, gradient in zip(parameters, ppo_gradients, strict=True):
                 parameter.grad = _gradient(parameter) + gradient
         return figures
