@@ -157,7 +157,7 @@ CELERY_BEAT_SCHEDULE = {
 CELERY_BEAT_SCHEDULE_FILENAME = str(PODIUM_HOME / "beat-schedule")
 
 # Runs.
-RUNS_DIR = Path(env.str("PODIUM_RUNS_DIR", str(PODIUM_HOME / "runs")))
+RUNS_DIR = Path(env.str("PODIUM_RUNS_DIR", str(PODIUM_HOME / "runs"))).resolve()  # stages work in there
 RUN_LEASE_SECONDS = env.int("PODIUM_RUN_LEASE_SECONDS", 30)
 RUN_GRACE_SECONDS = env.int("PODIUM_RUN_GRACE_SECONDS", 60)  # for a last checkpoint, before SIGKILL
 TRAINING_PYTHON = env.str("PODIUM_TRAINING_PYTHON", sys.executable)

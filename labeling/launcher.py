@@ -98,7 +98,8 @@ def start(*, stage: str, run_dir: RunDir, config: Path) -> StageProcess:
             death_signal=signal.SIGKILL,
             stdout=log,
             env=environment(),
-            cwd=settings.BASE_DIR,
+            # A name like owner/name must never be a folder beside the program.
+            cwd=run_dir.path,
             new_session=True,
         )
     write_json(run_dir.path / PROCESS_FILE, {"pid": child.pid})
@@ -129,7 +130,7 @@ def environment(source: Iterable[tuple[str, str]] | None = None) -> dict[str, st
     """The allowed part of the environment."""
     pairs = os.environ.items() if source is None else source
     kept = {name: value for name, value in pairs if name in ALLOWED or name.startswith(ALLOWED_PREFIXES)}
-    return kept | {"PYTHONUNBUFFERED": "1"}
+    return kept | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(settings.BASE_DIR)}
 
 
 def _has_ended(child: subprocess.Popen[bytes]) -> bool:

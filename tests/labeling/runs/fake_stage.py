@@ -24,6 +24,7 @@ def main() -> int:
     plan = DEFAULTS | (json.loads((run_dir.path.parent / "fake.json").read_text()))
     signal.signal(signal.SIGTERM, ask_to_stop if not plan.get("deaf") else signal.SIG_IGN)
     write_json(run_dir.path / "environment.json", dict(os.environ))
+    (run_dir.path / "cwd").write_text(os.getcwd())
     print(f"fake {stage} begins", flush=True)  # noqa: T201
     if "exit" in plan:
         return int(plan["exit"])

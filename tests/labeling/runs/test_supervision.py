@@ -105,6 +105,14 @@ def test_the_stage_sees_no_secret_of_the_web_application(
     assert seen["OMP_NUM_THREADS"] == "1"
 
 
+def test_the_stage_works_in_its_run_directory_so_that_no_name_is_a_folder_elsewhere(
+    make_run: Any, fake_stage: Any
+) -> None:
+    run = make_run()
+    runs.work(run.pk)
+    assert (run_dir_of(run).path / "cwd").read_text() == str(run_dir_of(run).path)
+
+
 def test_a_stage_that_says_why_it_failed_is_not_tried_again(make_run: Any, fake_stage: Any) -> None:
     fake_stage(fail_at=3)
     run = make_run()
