@@ -42,17 +42,22 @@ MAX_MATH_CHARS = 4_000
 MAX_HIGHLIGHTED_CHARS = 60_000
 HEADINGS_BELOW_THE_CARD = 3  # a response's "# Title" is an h4: cards themselves are h3
 
-MATH_TAGS = set(
-    "math mrow mi mn mo ms mtext mspace mfrac msqrt mroot msub msup msubsup munder mover munderover mmultiscripts "
-    "mtable mtr mtd mstyle mpadded mphantom menclose merror semantics".split()
-)
-TEXT_TAGS = set(
-    "p br hr h4 h5 h6 strong em s code pre span div blockquote ul ol li table thead tbody tr th td a".split()
-)
-MATH_ATTRIBUTES = set(
-    "display mathvariant stretchy fence form lspace rspace width height depth linethickness columnalign rowspacing "
-    "columnspacing accent accentunder separator movablelimits minsize maxsize notation scriptlevel displaystyle".split()
-)
+# fmt: off
+MATH_TAGS = {
+    "math", "mrow", "mi", "mn", "mo", "ms", "mtext", "mspace", "mfrac", "msqrt", "mroot", "msub", "msup", "msubsup",
+    "munder", "mover", "munderover", "mmultiscripts", "mtable", "mtr", "mtd", "mstyle", "mpadded", "mphantom",
+    "menclose", "merror", "semantics",
+}
+TEXT_TAGS = {
+    "p", "br", "hr", "h4", "h5", "h6", "strong", "em", "s", "code", "pre", "span", "div", "blockquote", "ul", "ol",
+    "li", "table", "thead", "tbody", "tr", "th", "td", "a",
+}
+MATH_ATTRIBUTES = {
+    "display", "mathvariant", "stretchy", "fence", "form", "lspace", "rspace", "width", "height", "depth",
+    "linethickness", "columnalign", "rowspacing", "columnspacing", "accent", "accentunder", "separator",
+    "movablelimits", "minsize", "maxsize", "notation", "scriptlevel", "displaystyle",
+}
+# fmt: on
 CELL_CLASSES = {"align-left", "align-center", "align-right"}
 
 LATEX_ERRORS = (
@@ -97,11 +102,11 @@ def _image(renderer: RendererHTML, tokens: Sequence[Token], index: int, options:
 
 
 def _direct_blocks(state: StateCore) -> None:
-    """Each block finds its own direction; headings sit below the card's; cells are aligned by class."""
+    """Each block of the text finds its own direction; headings sit below the card's; cells are aligned by class."""
     for token in state.tokens:
         if token.type.startswith("heading_"):
             token.tag = f"h{min(6, int(token.tag[1]) + HEADINGS_BELOW_THE_CARD)}"
-        if token.nesting == 1:
+        if token.nesting == 1 and token.level == 0:  # lists and tables have one direction, found in all of their text
             token.attrSet("dir", "auto")
         if alignment := str(token.attrs.pop("style", "")).removeprefix("text-align:"):
             token.attrSet("class", f"align-{alignment}")

@@ -45,7 +45,7 @@ export class Board {
   }
 
   render() {
-    const first = CALM.matches ? null : this.#positions();
+    if (!CALM.matches) this.#glideLater();
     for (const letter of this.letters) {
       const rank = this.rank(letter);
       const home = rank ? this.rungs.children[rank - 1].querySelector(".rung-cards") : this.waiting;
@@ -55,8 +55,18 @@ export class Board {
     this.form.querySelector("[data-waiting-title]").hidden = !this.notPlaced().length || !this.placed().length;
     this.rungs.hidden = false;
     this.rungs.classList.toggle("is-empty", !this.placed().length);
-    if (first) this.#glide(first);
     this.measure();
+  }
+
+  /* Ends all motion, so that what is measured next is where things are. */
+  settle() {
+    for (const card of this.cards.values()) card.getAnimations().forEach((animation) => animation.cancel());
+  }
+
+  /* The order in one line: A = C, then B. */
+  summary() {
+    const byRank = Object.groupBy(this.placed(), (letter) => this.rank(letter));
+    return Object.values(byRank).map((letters) => letters.join(" = ")).join("  ›  ");
   }
 
   focus(letter, { keepAt = null } = {}) {
@@ -179,6 +189,16 @@ export class Board {
     return new Map(this.letters.map((letter) => [letter, this.cards.get(letter).getBoundingClientRect()]));
   }
 
+  /* After the page has scrolled to the next card, but before it is painted. */
+  #glideLater() {
+    if (this.glidesFrom) return;
+    this.glidesFrom = this.#positions();
+    requestAnimationFrame(() => {
+      this.#glide(this.glidesFrom);
+      this.glidesFrom = null;
+    });
+  }
+
   /* Motion only shows where a card went. */
   #glide(first) {
     for (const [letter, before] of first) {
@@ -191,10 +211,18 @@ export class Board {
     }
   }
 
+  /* Where the page is free to read: below the top bar and, on narrow screens, below the folded prompt. */
+  #underBars() {
+    const sticky = [document.querySelector(".topbar"), this.form.querySelector(".work-prompt--folds")];
+    const narrow = matchMedia("(max-width: 68.74rem)").matches;
+    const heights = sticky.map((bar, index) => (bar && (index === 0 || narrow) && getComputedStyle(bar).position === "sticky" ? bar.offsetHeight : 0));
+    return heights[0] + heights[1];
+  }
+
   /* The next card appears where the last one was, so that the eye stays put; never under the bars. */
   #bringIntoSight(card, keepAt) {
     const top = card.getBoundingClientRect().top;
-    const bar = document.querySelector(".topbar")?.getBoundingClientRect().bottom ?? 0;
+    const bar = this.#underBars();
     const foot = this.form.querySelector(".work-foot")?.getBoundingClientRect().top ?? innerHeight;
     const { bottom } = card.getBoundingClientRect();
     if (keepAt === null && top >= bar && bottom <= foot) return;

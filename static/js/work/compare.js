@@ -31,7 +31,7 @@ export class Compare {
   #draw() {
     this.panes.replaceChildren(...this.letters.map((letter, side) => this.#pane(letter, side)));
     const bodies = [...this.panes.querySelectorAll(".prose")];
-    if (this.mark.checked) markDifferences(...bodies);
+    this.dialog.querySelector("[data-mark-note]").textContent = this.mark.checked ? markDifferences(...bodies) : "";
     this.#activate(this.active, { focus: false });
   }
 

@@ -25,3 +25,17 @@ export function foldPrompt(form) {
     button.textContent = isOpen ? "Less" : "Show";
   });
 }
+
+/* What sticks to the top sticks below the top bar, however high that is (and to the very top where the bar scrolls away). */
+export function standBelowBar(form, { signal }) {
+  const bar = document.querySelector(".topbar");
+  if (!bar) return;
+  const measure = () => {
+    const height = getComputedStyle(bar).position === "sticky" ? bar.offsetHeight : 0;
+    form.style.setProperty("--top", `${height}px`);
+  };
+  const observer = new ResizeObserver(measure);
+  observer.observe(bar);
+  signal.addEventListener("abort", () => observer.disconnect());
+  measure();
+}

@@ -14,6 +14,7 @@ export class Moves {
   /* Put the card at the rank and go to the next one that waits. */
   put(letter, rank) {
     if (rank > this.board.size) return announce(this.form, `There are ${this.board.size} ranks.`);
+    this.board.settle();
     const at = this.board.cards.get(letter).getBoundingClientRect().top;
     const wasWaiting = this.board.rank(letter) === null;
     this.#change({ [letter]: rank }, letter);
@@ -63,6 +64,7 @@ export class Moves {
   /* Rating: the digit is the mark. When the last card has one, the cards go to the board by these marks. */
   rate(letter, mark) {
     if (mark > 7) return announce(this.form, "Ratings go from 1 to 7.");
+    this.board.settle();
     const at = this.board.cards.get(letter).getBoundingClientRect().top;
     this.past.push({ letter, ratings: { [letter]: this.rating(letter) } });
     this.#check(letter, mark);

@@ -5,7 +5,7 @@ import { fetchAhead } from "./ahead.js";
 import { Board } from "./board.js";
 import { startClock } from "./clock.js";
 import { Compare } from "./compare.js";
-import { bindDialogs, foldPrompt } from "./dialogs.js";
+import { bindDialogs, foldPrompt, standBelowBar } from "./dialogs.js";
 import { bindDrag } from "./drag.js";
 import { keepDraft } from "./drafts.js";
 import { bindKeys } from "./keys.js";
@@ -61,6 +61,8 @@ function start() {
     const num = board.placed().length;
     const state = form.querySelector("[data-num-placed]");
     if (state) state.textContent = moves.isRating ? `${board.size - moves.unrated().length} of ${board.size} rated` : `${num} of ${board.size} placed`;
+    const order = form.querySelector("[data-order]");
+    if (order) order.textContent = board.summary();
     const undo = form.querySelector("[data-undo]");
     if (undo) { undo.hidden = false; undo.disabled = !moves.past.length; }
     const isReady = num === board.size || (none?.checked && num === 0);
@@ -124,6 +126,8 @@ function start() {
   form.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
     form.querySelector("[data-skip]")?.removeAttribute("open");
+    const remarks = event.target.closest("[data-remarks]");
+    if (remarks && !remarks.querySelector("input:checked") && !remarks.querySelector("textarea").value) remarks.open = false;
     if (event.target.closest(".response, [data-skip]")) board.focus(here());
   }, { signal });
 
@@ -134,6 +138,7 @@ function start() {
   };
   bindDialogs(form, { signal });
   foldPrompt(form);
+  standBelowBar(form, { signal });
   if (board.isReadOnly) { bindKeys(lookOnly, { signal }); refresh(); return; }
 
   saved.draft = form.dataset.work === "rank" ? keepDraft(form, { read: () => ({ ...read(), active_seconds: clock.seconds() }), signal }) : null;

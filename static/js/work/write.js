@@ -3,7 +3,7 @@
 import { send } from "./api.js";
 import { fetchAhead } from "./ahead.js";
 import { startClock } from "./clock.js";
-import { bindDialogs, foldPrompt } from "./dialogs.js";
+import { bindDialogs, foldPrompt, standBelowBar } from "./dialogs.js";
 import { keepDraft } from "./drafts.js";
 import { bindKeys } from "./keys.js";
 import { keepLease } from "./lease.js";
@@ -26,6 +26,7 @@ function start() {
   const { submit } = bindSending(form, { read, check, draft, ahead, clock, start, signal });
   bindDialogs(form, { signal });
   foldPrompt(form);
+  standBelowBar(form, { signal });
   bindKeys({ "Ctrl+Enter": submit }, { signal });
   form.querySelector("[data-plain]")?.setAttribute("hidden", "");
   form.classList.add("work--live");
