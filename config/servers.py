@@ -160,13 +160,11 @@ class Valkey(Server):
     stop_signal = signal.SIGTERM  # writes the append-only file out, then ends
 
     def binary(self) -> Path:
-        machine = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
-        folder = package_folder(self.package) / "_binaries"
-        names = [f"{sys.platform}-{machine}", f"{sys.platform}-{platform.machine()}", f"macos-{machine}"]
-        found = [path for path in (folder / name / "valkey-server" for name in names) if path.exists()]
-        if not found:
-            raise ServerFailedError(f"No Valkey for {sys.platform}-{machine} here. Set REDIS_URL to one of your own.")
-        return found[0]
+        machine = f"{sys.platform}-{platform.machine()}"  # linux-x86_64, linux-aarch64, darwin-arm64 …
+        binary = package_folder(self.package) / "_binaries" / machine / "valkey-server"
+        if not binary.exists():
+            raise ServerFailedError(f"There is no Valkey for {machine} here. Set REDIS_URL to one of your own.")
+        return binary
 
     def url(self) -> str:
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
