@@ -119,7 +119,7 @@ def log(request: ProjectRequest, uid: str) -> JsonResponse:
 
 
 @require_GET
-@member(Role.REVIEWER)
+@member(Role.MANAGER)  # responses.jsonl tells whose response is whose, and reviewers rank blind
 def download(request: ProjectRequest, uid: str, name: str) -> FileResponse:
     run = _get(request, uid)
     if name not in run.result.get("files", {}) and name not in run_tabs.LEFT_BESIDE_OUTPUTS:
