@@ -18,6 +18,7 @@ Metrics: `reward/loss` · `reward/accuracy` share of right pairs in the batch ·
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ from training.engine.device import Compute, choose, restore_rng_state, rng_state
 from training.engine.losses import kwise_losses, pad_rankings
 from training.engine.optim import adamw, check_finite, cosine_lr, optimiser_step
 from training.engine.report import judged_pairs, reward_report
-from training.engine.rewards import LAYOUTS, chunks, flat_rankings, score_all
+from training.engine.rewards import LAYOUTS, chunks, flat_rankings, score_all, token_rows
 from training.engine.runlog import Cancelled, RunLog, throughput
 from training.engine.text import Text, load_text
 
@@ -219,12 +220,15 @@ def learn(
     for part in chunks(elements, setup.config.micro_batch_size):
         with setup.compute.autocast():
             scores_N = LAYOUTS[setup.config.layout](setup.model, part, pad_id=setup.text.pad_id)
-        loss, tensors = weighted_loss(scores_N, part, setup.config)
-        check_finite("reward/loss", loss.item(), tensors)
+        loss, _ = weighted_loss(scores_N, part, setup.config)
+        check_finite("reward/loss", loss.item(), partial(token_rows, part, pad_id=setup.text.pad_id))
         (loss / total_weight).backward()  # type: ignore[no-untyped-call]
         _add(sums, loss.item(), scores_N.detach(), part)
     norm = optimiser_step(
-        optimizer, learning_rate=learning_rate, max_grad_norm=setup.config.max_grad_norm, batch=tensors
+        optimizer,
+        learning_rate=learning_rate,
+        max_grad_norm=setup.config.max_grad_norm,
+        batch=partial(token_rows, elements, pad_id=setup.text.pad_id),
     )
     return {
         "reward/loss": sums["loss"] / total_weight,
@@ -235,28 +239,24 @@ def learn(
     }
 
 
-def weighted_loss(
-    scores_N: Tensor, elements: Sequence[Element], config: RewardConfig
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Σ weight · loss over the rankings of the elements (to be divided by the batch's weights), and the tensors it is
-    made of."""
+def weighted_loss(scores_N: Tensor, elements: Sequence[Element], config: RewardConfig) -> tuple[Tensor, float]:
+    """Σ weight · loss over the rankings of the elements, and Σ weight."""
     rankings = flat_rankings(elements)
     index_GK, ranks_GK = pad_rankings([(positions, ranks) for positions, ranks, _ in rankings])
     index_GK, ranks_GK = index_GK.to(scores_N.device), ranks_GK.to(scores_N.device)
     weight_G = torch.tensor([weight for _, _, weight in rankings], device=scores_N.device, dtype=scores_N.dtype)
     loss_G, _ = kwise_losses(scores_N, index_GK, ranks_GK, divisor=config.divisor)
-    tensors = {"scores": scores_N, "index": index_GK, "ranks": ranks_GK, "weights": weight_G}
-    return (weight_G * loss_G).sum(), tensors
+    return (weight_G * loss_G).sum(), sum(weight for _, _, weight in rankings)
 
 
 def measure(setup: Setup, elements: Sequence[Element]) -> dict[str, float]:
     """Loss and pair accuracy on a split."""
     scores = setup.scores(elements)
     flat_N = torch.tensor([score for values in scores for score in values], dtype=torch.float64)
-    loss, tensors = weighted_loss(flat_N, elements, setup.config)
+    loss, total_weight = weighted_loss(flat_N, elements, setup.config)
     pairs = judged_pairs(elements, scores)
     return {
-        "reward/valid_loss": (loss / tensors["weights"].sum()).item(),
+        "reward/valid_loss": loss.item() / total_weight,
         "reward/valid_accuracy": sum(pair.right for pair in pairs) / len(pairs),
     }
 

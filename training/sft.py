@@ -14,9 +14,11 @@ between equal runs.
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, SFTConfig
@@ -258,19 +260,26 @@ def learn(
     num_targets = sum(len(example.response) for example in examples)
     total = 0.0
     for part in _parts(examples, setup.config.micro_batch_size):
-        batch = setup.episodes(part)
-        tensors = {"input_ids": batch.input_ids_BT, "attention_mask": batch.attention_mask_BT, "targets": batch.mask_BR}
         with setup.compute.autocast():
-            logprobs_BR = response_logprobs(setup.model, batch, temperature=1.0)
+            logprobs_BR = response_logprobs(setup.model, setup.episodes(part), temperature=1.0)
         loss = -logprobs_BR.sum() / num_targets
-        check_finite(f"{name}/loss", loss.item(), tensors)
+        check_finite(f"{name}/loss", loss.item(), partial(token_rows, part, text=setup.text))
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     norm = optimiser_step(
-        optimizer, learning_rate=learning_rate, max_grad_norm=setup.config.max_grad_norm, batch=tensors
+        optimizer,
+        learning_rate=learning_rate,
+        max_grad_norm=setup.config.max_grad_norm,
+        batch=partial(token_rows, examples, text=setup.text),
     )
     values = {f"{name}/loss": total, f"{name}/learning_rate": learning_rate, f"{name}/gradient_norm": norm}
     return values, sum(len(example.prompt) + len(example.response) for example in examples)
+
+
+def token_rows(examples: list[Example], *, text: Text) -> dict[str, Tensor]:
+    """The token ids of a batch, to be kept when it has to be looked at."""
+    prompts, responses = [example.prompt for example in examples], [example.response for example in examples]
+    return {"input_ids": episodes(prompts, responses, pad_token_id=text.pad_id).input_ids_BT}
 
 
 class LossJudge:

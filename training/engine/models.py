@@ -31,6 +31,7 @@ def build_tiny(text: Text, *, num_layers: int, width: int, num_heads: int, conte
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
+        activation_function="gelu_pytorch_tanh",  # the same function as gelu_new, in one kernel
         bos_token_id=text.tokenizer.bos_token_id,
         eos_token_id=text.end_id,
         pad_token_id=text.pad_id,
@@ -58,11 +59,16 @@ def reward_from_policy(model: str, text: Text, *, seed: int) -> Any:
     reward = _load(AutoModelForSequenceClassification, model, text, num_labels=1)
     if len(text) > reward.get_input_embeddings().num_embeddings:
         reward.resize_token_embeddings(len(text), mean_resizing=True)
-    width = _head(reward).in_features
+    draw_head(reward, seed=seed)
+    return reward
+
+
+def draw_head(reward: Any, *, seed: int) -> None:
+    """Fill the scalar head with N(0, 1/√(d+1)); the same seed gives the same head."""
+    head = _head(reward)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        _head(reward).weight.copy_(torch.randn(1, width, generator=generator) / math.sqrt(width + 1))
-    return reward
+        head.weight.copy_(torch.randn(head.weight.shape, generator=generator) / math.sqrt(head.in_features + 1))
 
 
 def load_reward(model: str, text: Text) -> Any:

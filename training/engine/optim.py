@@ -1,12 +1,15 @@
 """AdamW, the learning-rate schedule, and the optimiser step that refuses numbers that are not finite."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from training.contract.configs import TrainingConfig
+
+Batch = Callable[[], Mapping[str, Tensor]]
+"""Makes the tensors to keep when a number is not finite; called only then."""
 
 
 class NonFiniteError(RuntimeError):
@@ -43,13 +46,13 @@ def cosine_lr(step: int, *, num_steps: int, peak: float, final_fraction: float, 
 
 
 def optimiser_step(
-    optimizer: torch.optim.Optimizer, *, learning_rate: float, max_grad_norm: float, batch: Mapping[str, Tensor]
+    optimizer: torch.optim.Optimizer, *, learning_rate: float, max_grad_norm: float, batch: Batch
 ) -> float:
     """Clip, step, clear. Returns the gradient norm before clipping. Raises NonFiniteError before any weight changes."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     norm = float(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm))
     if not math.isfinite(norm):
-        raise NonFiniteError(f"the gradient norm is {norm}", batch)
+        raise NonFiniteError(f"the gradient norm is {norm}", batch())
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
     optimizer.step()
@@ -57,7 +60,7 @@ def optimiser_step(
     return norm
 
 
-def check_finite(name: str, value: float, batch: Mapping[str, Tensor]) -> None:
+def check_finite(name: str, value: float, batch: Batch) -> None:
     """Raises NonFiniteError when a loss cannot be used."""
     if not math.isfinite(value):
-        raise NonFiniteError(f"{name} is {value}", batch)
+        raise NonFiniteError(f"{name} is {value}", batch())

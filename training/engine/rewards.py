@@ -52,6 +52,12 @@ def flat_rankings(elements: Sequence[Element]) -> list[tuple[list[int], list[int
     return found
 
 
+def token_rows(elements: Sequence[Element], *, pad_id: int) -> dict[str, Tensor]:
+    """The token ids of all responses with their prompts, to be kept when a batch has to be looked at."""
+    rows = [torch.tensor([*element.prompt, *response]) for element in elements for response in element.responses]
+    return {"input_ids": torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad_id)}
+
+
 def chunks(elements: Sequence[Element], size: int) -> Iterator[Sequence[Element]]:
     """Runs of at most `size` elements."""
     return (elements[start : start + size] for start in range(0, len(elements), size))

@@ -1,0 +1,132 @@
+"""Models: safetensors alone, no code from files, one scalar head with the paper's first weights."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from training.contract.configs import ConfigError
+from training.engine import models
+from training.engine.scoring import end_rewards, episodes
+from training.engine.text import byte_text, load_text
+
+TEXT = byte_text()
+
+
+def tiny(seed: int = 0) -> Any:
+    return models.build_tiny(TEXT, num_layers=2, width=32, num_heads=2, context=64, seed=seed)
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    folder = tmp_path / "policy"
+    models.save_model(tiny(), TEXT, folder)
+    return folder
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_chance_alone() -> None:
+    before = torch.get_rng_state()
+    first, second, other = tiny(), tiny(), tiny(1)
+    assert torch.equal(first.transformer.wte.weight, second.transformer.wte.weight)
+    assert not torch.equal(first.transformer.wte.weight, other.transformer.wte.weight)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_saved_policy_says_the_same_and_holds_no_pickle(policy: Path) -> None:
+    ids = torch.tensor([TEXT.content_ids("hello")])
+    assert torch.equal(models.load_policy(str(policy), TEXT)(ids).logits, tiny()(ids).logits)
+    assert not list(policy.glob("*.bin"))
+    assert (policy / "model.safetensors").is_file()
+
+
+def test_the_reward_head_has_no_bias_and_the_papers_spread() -> None:
+    torch.manual_seed(0)
+    width = 1024
+    head = torch.nn.Linear(width, 1, bias=False)
+    model = torch.nn.Module()
+    model.score = head
+    models.draw_head(model, seed=3)
+    assert head.weight.std().item() == pytest.approx(1 / math.sqrt(width + 1), rel=0.1)
+    first = head.weight.clone()
+    models.draw_head(model, seed=4)
+    assert not torch.equal(first, head.weight)
+
+
+def test_a_reward_model_keeps_the_body_of_the_policy(policy: Path) -> None:
+    reward = models.reward_from_policy(str(policy), TEXT, seed=0)
+    assert torch.equal(reward.transformer.wte.weight, tiny().transformer.wte.weight)
+    assert not hasattr(reward, "lm_head")
+    assert reward.score.bias is None
+
+
+def test_a_reward_model_reads_back_with_its_bias_and_others_read_it_too(policy: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    reward = models.reward_from_policy(str(policy), TEXT, seed=0)
+    batch = episodes([[1, 2, 3], [1, 2]], [[4, TEXT.end_id], [5, 6, TEXT.end_id]], pad_token_id=TEXT.pad_id)
+    bare = end_rewards(reward, batch)
+    models.set_reward_bias(reward, -2.5)
+    models.save_model(reward, TEXT, tmp_path / "reward")
+    again = models.load_reward(str(tmp_path / "reward"), load_text(str(tmp_path / "reward")))
+    torch.testing.assert_close(end_rewards(again, batch), bare - 2.5)
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "reward")
+    logits = plain(input_ids=batch.input_ids_BT, attention_mask=batch.attention_mask_BT.long()).logits.squeeze(-1)
+    torch.testing.assert_close(logits, bare)
+
+
+def test_a_model_with_more_labels_is_no_reward_model(policy: Path, tmp_path: Path) -> None:
+    reward = models.reward_from_policy(str(policy), TEXT, seed=0)
+    reward.save_pretrained(tmp_path / "reward")
+    config = tmp_path / "reward" / "config.json"
+    values = json.loads(config.read_text())
+    values["id2label"] = {"0": "a", "1": "b"}
+    values["label2id"] = {"a": 0, "b": 1}
+    config.write_text(json.dumps(values))
+    with pytest.raises((models.ModelError, RuntimeError)):
+        models.load_reward(str(tmp_path / "reward"), TEXT)
+
+
+def test_a_pickle_is_refused(policy: Path) -> None:
+    (policy / "model.safetensors").unlink()
+    torch.save(tiny().state_dict(), policy / "pytorch_model.bin")
+    with pytest.raises(models.ModelError, match="safetensors"):
+        models.load_policy(str(policy), TEXT)
+
+
+def test_code_beside_a_model_is_not_run(policy: Path, tmp_path: Path) -> None:
+    (policy / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\nclass EvilConfig: pass\n")
+    values = json.loads((policy / "config.json").read_text())
+    values["auto_map"] = {"AutoConfig": "evil.EvilConfig", "AutoModelForCausalLM": "evil.Evil"}
+    (policy / "config.json").write_text(json.dumps(values | {"model_type": "evil"}))
+    with pytest.raises(models.ModelError):
+        models.load_policy(str(policy), TEXT)
+    (policy / "config.json").write_text(json.dumps(values))
+    models.load_policy(str(policy), TEXT)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_residual_dropout_is_set_alone_and_refused_where_there_is_none() -> None:
+    model = tiny()
+    models.set_residual_dropout(model, 0.2)
+    found = {name: module.p for name, module in model.named_modules() if isinstance(module, torch.nn.Dropout)}
+    assert {p for name, p in found.items() if "resid" in name or "mlp" in name} == {0.2}
+    assert {p for name, p in found.items() if "attn_dropout" in name or name.endswith("drop")} == {0.0}
+    plain: Any = torch.nn.Linear(2, 2)
+    plain.config = type("Config", (), {"model_type": "plain"})
+    with pytest.raises(ConfigError, match="dropout"):
+        models.set_residual_dropout(plain, 0.2)
+
+
+def test_rows_longer_than_the_model_are_a_config_error() -> None:
+    models.check_lengths(tiny(), max_prompt_tokens=32, max_response_tokens=32)
+    with pytest.raises(ConfigError) as caught:
+        models.check_lengths(tiny(), max_prompt_tokens=33, max_response_tokens=32)
+    assert caught.value.field == "max_prompt_tokens"
+
+
+def test_a_missing_folder_is_an_error_without_the_network(tmp_path: Path) -> None:
+    with pytest.raises(models.ModelError):
+        models.load_policy(str(tmp_path), TEXT)
