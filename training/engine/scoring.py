@@ -111,8 +111,7 @@ def response_values(model: Any, batch: Episodes) -> Tensor:
 
     `model` has a scalar head (`AutoModelForSequenceClassification`, one label), read here at every response position.
     """
-    hidden_ND = _hidden_before(model, batch)
-    return _scatter(model.score(hidden_ND).squeeze(-1).float(), batch.mask_BR)
+    return _scatter(_head(model, _hidden_before(model, batch)).float(), batch.mask_BR)
 
 
 @torch.no_grad()
@@ -124,13 +123,11 @@ def end_rewards(model: Any, batch: Episodes) -> Tensor:
 def end_scores(model: Any, batch: Episodes) -> Tensor:
     """The reward model's score at the last response token of each row (the end token where there is one), [B].
 
-    Differentiable. The head works in at least fp32, also under autocast: a score is a difference of large sums.
+    Differentiable.
     """
     last_B1 = batch.mask_BR.sum(dim=1, keepdim=True) - 1  # of the response: index_BR says where that is in the row
     hidden_BD = _gather(_hidden(model, batch), batch.index_BR.gather(1, last_B1)).squeeze(1)
-    with torch.autocast(hidden_BD.device.type, enabled=False):
-        scores_B: Tensor = model.score(hidden_BD.to(model.score.weight.dtype)).squeeze(-1)
-    return scores_B
+    return _head(model, hidden_BD)
 
 
 @torch.no_grad()
@@ -146,6 +143,13 @@ def end_rewards_left_padded(model: Any, batch: Episodes) -> Tensor:
         mask_BR=batch.mask_BR,
     )
     return end_rewards(model, shifted)
+
+
+def _head(model: Any, hidden: Tensor) -> Tensor:
+    """The scalar head, in at least fp32 also under autocast: a score is a difference of large sums."""
+    with torch.autocast(hidden.device.type, enabled=False):
+        scores: Tensor = model.score(hidden.to(model.score.weight.dtype)).squeeze(-1)
+    return scores
 
 
 def _hidden(model: Any, batch: Episodes) -> Tensor:
