@@ -3,13 +3,21 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import redis
+from django.conf import settings as django_settings
 from django.db import connection
+from kombu import Connection
 
-from labeling.models import Model, Run, Snapshot
+from config.celery import app
+from labeling.models import Demonstration, Model, Prompt, Ranking, Run, Snapshot, Task, TaskResponse
 from labeling.services import artifacts, registry, runs
 from labeling.services.runs import supervision
 from tests.labeling.conftest import People
@@ -33,17 +41,21 @@ def _own_folders(settings: Any, tmp_path: Path) -> None:
 def make_model(people: People, tmp_path: Path) -> Any:
     """`make_model("name", kind="policy")` → a model with files."""
 
-    def make(name: str = "base", kind: str = "policy", **fields: Any) -> Model:
-        folder = tmp_path / f"model-{name}"
-        folder.mkdir()
-        (folder / "model.safetensors").write_text(f"weights of {name}")
-        (folder / "config.json").write_text("{}")
+    def make(name: str = "base", kind: str = "policy", folder: Path | None = None, **fields: Any) -> Model:
+        folder = folder or _fake_files(tmp_path / f"model-{name}")
         artifacts.put_folder(source=folder, key=f"models/{name}")
         sha256 = registry.content_sha256({item.name: file_sha256(item) for item in folder.iterdir()})
         fields.setdefault("project", people.project)
         return Model.objects.create(name=name, kind=kind, storage_key=f"models/{name}", sha256=sha256, **fields)
 
     return make
+
+
+def _fake_files(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "model.safetensors").write_text(f"weights of {folder.name.removeprefix('model-')}")
+    (folder / "config.json").write_text("{}")
+    return folder
 
 
 @pytest.fixture
@@ -65,6 +77,31 @@ def make_snapshot(people: People, tmp_path: Path) -> Any:
         return Snapshot.objects.create(kind=kind, **values)
 
     return make
+
+
+@pytest.fixture
+def make_judged(people: People, make_prompt: Any) -> Any:
+    """`make_judged(3)` → three prompts of three responses, each ranked once, the first with a demonstration."""
+
+    def make(num: int) -> list[Prompt]:
+        prompts = [make_prompt(f"Question {number}?", k=3) for number in range(num)]
+        for prompt in prompts:
+            _judge(prompt, people)
+        text = "An answer."
+        Demonstration.objects.create(prompt=prompts[0], labeler=people.labeler, idempotency_key="written", text=text)
+        return prompts
+
+    return make
+
+
+def _judge(prompt: Prompt, people: People) -> None:
+    task = Task.objects.create(project=people.project, kind="rank", prompt=prompt, num_responses=3)
+    done = {"state": "done", "holder": people.labeler, "done_at": "2026-01-01T00:00Z"}
+    slot = task.slots.create(number=1, project=people.project, kind="rank", **done)
+    for position, response in enumerate(prompt.responses.all()):
+        TaskResponse.objects.create(task=task, response=response, position=position)
+    order = {"displayed": [2, 0, 1], "ranks": [1, 2, 3]}
+    Ranking.objects.create(task=task, slot=slot, labeler=people.labeler, idempotency_key=str(prompt.uid), **order)
 
 
 @pytest.fixture
@@ -100,6 +137,25 @@ def fake_stage(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     plan()
     return plan
+
+
+@dataclass
+class Broker:
+    address: str
+    client: redis.Redis
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
+    """A database of the broker that is this process's own, so that it may be flushed."""
+    number = 8 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+    address = urlsplit(django_settings.REDIS_URL)._replace(path=f"/{number}").geturl()
+    client = redis.Redis.from_url(address)
+    client.flushdb()
+    with Connection(address) as connection_to_it:
+        monkeypatch.setattr(app, "send_task", partial(app.send_task, connection=connection_to_it))
+        yield Broker(address, client)
+    client.flushdb()
 
 
 @pytest.fixture

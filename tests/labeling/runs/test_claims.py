@@ -1,38 +1,18 @@
 """Two workers on one row, dead workers, a broker that forgets everything."""
 
-import os
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-import redis
-from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
-from kombu import Connection
 
 from config.celery import app
 from labeling.models import Run, RunEvent
 from labeling.services import runs
 from labeling.services.runs import claims
 from labeling.services.runs.states import Superseded
-
-
-@pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
-    """A database of the broker that is this process's own, so that it may be flushed."""
-    number = 8 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
-    address = urlsplit(settings.REDIS_URL)._replace(path=f"/{number}").geturl()
-    client = redis.Redis.from_url(address)
-    client.flushdb()
-    with Connection(address) as connection_to_it:
-        monkeypatch.setattr(app, "send_task", partial(app.send_task, connection=connection_to_it))
-        yield client
-    client.flushdb()
 
 
 def lapse(run: Run) -> None:
@@ -168,24 +148,24 @@ def test_handing_back_does_not_cost_an_attempt(make_run: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_new_run_rings_once_its_row_is_committed(make_run: Any, broker: redis.Redis) -> None:
+def test_a_new_run_rings_once_its_row_is_committed(make_run: Any, broker: Any) -> None:
     run = make_run()
-    assert broker.llen("gpu") == 1
+    assert broker.client.llen("gpu") == 1
     run.refresh_from_db()
     assert run.rung_at is not None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_sweeper_rings_again_when_the_broker_has_lost_everything(make_run: Any, broker: redis.Redis) -> None:
+def test_the_sweeper_rings_again_when_the_broker_has_lost_everything(make_run: Any, broker: Any) -> None:
     run = make_run()
-    broker.flushdb()
-    assert broker.llen("gpu") == 0
+    broker.client.flushdb()
+    assert broker.client.llen("gpu") == 0
     runs.sweep()
-    assert broker.llen("gpu") == 0, "it was rung a moment ago"
+    assert broker.client.llen("gpu") == 0, "it was rung a moment ago"
 
     Run.objects.filter(pk=run.pk).update(rung_at=Now() - timedelta(seconds=60))
     assert runs.sweep()["rung"] == 1
-    assert broker.llen("gpu") == 1
+    assert broker.client.llen("gpu") == 1
 
 
 @pytest.mark.django_db(transaction=True)

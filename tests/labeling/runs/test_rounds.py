@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from labeling.models import Demonstration, Model, Prompt, Ranking, Round, Run, Snapshot, Task, TaskResponse
+from labeling.models import Demonstration, Model, Prompt, Round, Run, Snapshot, Task, TaskResponse
 from labeling.services import rounds, runs, snapshots, stations
 from tests.labeling.conftest import People
 
@@ -15,33 +15,9 @@ TINY = {"preset": "tiny-cpu", "responses_per_prompt": 2}
 
 
 @pytest.fixture
-def judged(people: People, make_prompt: Any) -> list[Prompt]:
-    """Three prompts, each ranked once, the first with a demonstration."""
-    prompts = [make_prompt(f"Question {number}?", k=3) for number in range(3)]
-    for prompt in prompts:
-        task = Task.objects.create(project=people.project, kind="rank", prompt=prompt, num_responses=3)
-        slot = task.slots.create(
-            number=1,
-            project=people.project,
-            kind="rank",
-            state="done",
-            holder=people.labeler,
-            done_at="2026-01-01T00:00Z",
-        )
-        for position, response in enumerate(prompt.responses.all()):
-            TaskResponse.objects.create(task=task, response=response, position=position)
-        Ranking.objects.create(
-            task=task,
-            slot=slot,
-            labeler=people.labeler,
-            idempotency_key=str(prompt.uid),
-            displayed=[2, 0, 1],
-            ranks=[1, 2, 3],
-        )
-    Demonstration.objects.create(
-        prompt=prompts[0], labeler=people.labeler, idempotency_key="demonstration", text="An answer."
-    )
-    return prompts
+def judged(make_judged: Any) -> list[Prompt]:
+    found: list[Prompt] = make_judged(3)
+    return found
 
 
 @pytest.fixture
