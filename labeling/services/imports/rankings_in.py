@@ -42,12 +42,13 @@ class RankingImport:
         self.seen: dict[str, int] = {}
         self.known = Known({}, {}, {})
         self.new: list[NewJudgement] = []
+        self.planned: set[Occurrence] = set()  # responses that earlier rows of this batch will write
 
     def draft(self, row: Row, *, line: int) -> RankingDraft:
         return ranking_rows.ranking(row, line=line, options=self.options, max_chars=self.batch.project.max_prompt_chars)
 
     def sift(self, drafts: Sequence[RankingDraft]) -> tuple[list[RankingDraft], list[taking.Refusal]]:
-        self.known, self.new = self._known(drafts), []
+        self.known, self.new, self.planned = self._known(drafts), [], set()
         taken, refused = [], []
         for draft in drafts:
             try:
@@ -92,10 +93,11 @@ class RankingImport:
         if first := self.seen.get(record):
             raise Refused(reasons.TWICE_IN_FILE, f"the same as line {first}")
         self.seen[record] = draft.line
-        new = self._new_judgements(draft)
-        if not new and all(occurrence in self.known.responses for occurrence in _occurrences(draft)):
-            raise Refused(reasons.ALREADY_HERE)
+        new, occurrences = self._new_judgements(draft), _occurrences(draft)
+        if not new and all(item in self.known.responses or item in self.planned for item in occurrences):
+            raise Refused(reasons.ALREADY_HERE, "; ".join(set(draft.notes) & {reasons.NOTE_OTHER_JUDGEMENT}))
         self.new += new
+        self.planned.update(occurrences)
 
     def _new_judgements(self, draft: RankingDraft) -> list[NewJudgement]:
         """Those that neither the project nor an earlier row of this batch has. What differs from those is said."""
