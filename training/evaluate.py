@@ -73,11 +73,11 @@ class Bench:
 
     @cached_property
     def policy(self) -> "Subject":
-        return self._load(self.config.model, models.load_policy)
+        return self._load(self.config.model, _load_policy)
 
     @cached_property
     def reference(self) -> "Subject | None":
-        return self._load(self.config.reference_model, models.load_policy) if self.config.reference_model else None
+        return self._load(self.config.reference_model, _load_policy) if self.config.reference_model else None
 
     @cached_property
     def reward(self) -> "Subject | None":
@@ -104,6 +104,12 @@ class Subject:
 
     model: Any
     text: Text
+
+
+def _load_policy(folder: str, text: Text) -> Any:
+    policy = models.load_policy(folder, text)
+    scoring.check_unembedding(policy)
+    return policy
 
 
 def measure_reward_model(bench: Bench) -> tuple[Report, dict[str, float]]:

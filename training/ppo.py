@@ -194,6 +194,7 @@ def _load_models(config: PPOConfig, text: Text, compute: device.Compute) -> tupl
     """Policy and reward model, both without dropout (loaded in eval mode and left there)."""
     policy = models.load_policy(config.policy_model, text).to(compute.device)
     reward = models.load_reward(config.reward_model, text).to(compute.device)
+    scoring.check_unembedding(policy)
     for model in (policy, reward):
         models.set_residual_dropout(model, 0.0)
         models.check_lengths(

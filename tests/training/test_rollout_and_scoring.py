@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from training.engine import rollout, scoring
 
@@ -193,6 +201,23 @@ def test_chosen_rows_are_cut_to_their_own_width_and_say_the_same(model: Any) -> 
     assert part.mask_BR.shape == part.index_BR.shape == (2, 3)
     whole = scoring.response_logprobs(model, batch, temperature=1.0)[torch.tensor([0, 1]), :3]
     torch.testing.assert_close(scoring.response_logprobs(model, part, temperature=1.0), whole)
+
+
+def test_a_model_that_changes_its_logits_after_the_unembedding_is_refused_by_name(model: Any) -> None:
+    scoring.check_unembedding(model)
+    capped = Gemma2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=8,
+        final_logit_softcapping=0.5,
+        initializer_range=0.4,
+    )
+    with pytest.raises(ValueError, match="gemma2"):
+        scoring.check_unembedding(Gemma2ForCausalLM(capped).eval())
 
 
 def test_an_empty_prompt_and_one_beyond_the_positions_are_refused_with_the_reason(model: Any) -> None:

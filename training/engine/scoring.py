@@ -115,6 +115,20 @@ def response_values(model: Any, batch: Episodes) -> Tensor:
 
 
 @torch.no_grad()
+def check_unembedding(model: Any) -> None:
+    """Raises ValueError for a policy whose logits are more than its unembedding of the last hidden state.
+
+    Some models scale or cap their logits after it; here log-probabilities are made from the unembedding alone.
+    """
+    ids_BT = torch.arange(1, 5, device=next(iter(model.parameters())).device)[None, :]
+    expected = model(input_ids=ids_BT).logits
+    found = model.get_output_embeddings()(model.base_model(input_ids=ids_BT).last_hidden_state)
+    if not torch.allclose(found.float(), expected.float(), atol=1e-3, rtol=1e-3):
+        kind = model.config.model_type
+        raise ValueError(f"a {kind} model changes its logits after the unembedding, which is not supported")
+
+
+@torch.no_grad()
 def end_rewards(model: Any, batch: Episodes) -> Tensor:
     """`end_scores` without a graph, in fp32, [B]."""
     return end_scores(model, batch).float()
