@@ -11,7 +11,7 @@ from labeling.forms.runs import RoundForm
 from labeling.models import Role, Round
 from labeling.permissions import ProjectRequest, member
 from labeling.services import dashboard
-from labeling.views.models import accuracies
+from labeling.views.run_tabs import accuracies
 
 
 @require_GET

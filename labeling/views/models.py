@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling.models import Model, Role
 from labeling.permissions import ProjectRequest, member
 from labeling.services import lineage, registry
-from labeling.views.run_tabs import figures
+from labeling.views.run_tabs import accuracies, figures
 
 PER_PAGE = 50
 ACTIONS = {
@@ -63,13 +63,6 @@ def change(request: ProjectRequest, uid: str, action: str) -> HttpResponse:
     else:
         messages.success(request, done.format(model.name))
     return redirect("model", request.project.slug, model.uid)
-
-
-def accuracies(report: dict[str, object]) -> list[tuple[str, object]]:
-    """Pair accuracies of a reward model's report with their intervals, beside the human agreement."""
-    found = report.get("accuracy")
-    rows = [(str(name).replace("_", " "), value) for name, value in found.items()] if isinstance(found, dict) else []
-    return [*rows, ("two labelers agree", report.get("human_agreement"))] if rows else []
 
 
 def _get(request: ProjectRequest, uid: str) -> Model:

@@ -25,6 +25,7 @@ def _overview(run: Run) -> dict[str, Any]:
         "events": run.events.order_by("-id"),
         "model": Model.objects.filter(run=run).first(),
         "figures": figures(run.result.get("summary", {})),
+        "accuracies": accuracies(run.result.get("summary", {})),
         "responses": run.result.get("responses"),
         "log_tail": "".join(piece.text for piece in reversed(logs))[-TAIL_CHARACTERS:],
         "log_last_id": logs[0].pk if logs else 0,
@@ -44,8 +45,22 @@ def figures(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         if isinstance(value, dict):
             found += figures(value, f"{path} · ")
         elif isinstance(value, int | float | str) and not isinstance(value, bool):
-            found.append((path.replace("_", " "), value))
+            found.append((path.replace("_", " "), plain(value)))
     return found
+
+
+def plain(value: float | str) -> str:
+    """Four digits of a fraction, and 1e-08 instead of 0.00000001."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def accuracies(report: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Pair accuracies of a reward model's report with their intervals, beside the human agreement."""
+    found = report.get("accuracy")
+    rows = [(str(name).replace("_", " "), value) for name, value in found.items()] if isinstance(found, dict) else []
+    return [*rows, ("two labelers agree", report.get("human_agreement"))] if rows else []
 
 
 def _curves(run: Run) -> dict[str, Any]:
@@ -73,10 +88,14 @@ def _files(run: Run) -> dict[str, Any]:
     return {"files": sorted(run.result.get("files", {}).items()), "others": LEFT_BESIDE_OUTPUTS if run.result else ()}
 
 
+def _exact(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
 def _config(run: Run) -> dict[str, Any]:
     changed = runs.changes_from_preset(run)
     rows = [
-        (spec, run.config[spec.name], spec.name in changed, changed.get(spec.name))
+        (spec, _exact(run.config[spec.name]), spec.name in changed, _exact(changed.get(spec.name)))
         for spec in configs.specs(STAGES[run.stage])
         if spec.name in run.config and (not spec.input or run.config[spec.name])
     ]

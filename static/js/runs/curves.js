@@ -4,11 +4,15 @@ import uPlot from "../../vendor/uplot/uPlot.esm.js";
 
 const POLL_MS = 2000;
 const HEIGHT = 200;
-const MAIN = /\/(loss|valid_loss|accuracy|valid_accuracy|reward|valid_reward|kl|entropy|score|responses|policy_loss|value_loss)$/;
+// What a person looks at first, in this order; the overview shows these alone.
+const MAIN = ["loss", "accuracy", "reward", "kl", "score", "entropy", "responses", "errors"];
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const chartOf = (name) => name.replace("/valid_", "/");
 const format = (value) => (value == null ? "–" : Math.abs(value) >= 1e4 || (value && Math.abs(value) < 1e-3) ? value.toExponential(2) : String(+value.toPrecision(4)));
 
+const isMain = (key) => !key.startsWith("perf/") && MAIN.includes(key.split("/").at(-1));
+const place = (key) => (isMain(key) ? MAIN.indexOf(key.split("/").at(-1)) : key.startsWith("perf/") ? 200 : 100);
+const inOrder = (a, b) => place(a) - place(b) || a.localeCompare(b);
 const lastOf = (values) => values.findLast((value) => value != null); // without a pointer the legend says where it stands
 
 class Curves {
@@ -65,14 +69,13 @@ class Curves {
     const groups = new Map();
     for (const row of this.rows) {
       for (const name of Object.keys(row.values)) {
-        if ("main" in this.element.dataset && !MAIN.test(name)) continue;
         const key = chartOf(name);
+        if ("main" in this.element.dataset && !isMain(key)) continue;
         if (!groups.has(key)) groups.set(key, new Set());
         groups.get(key).add(name);
       }
     }
-    const last = (key) => key.startsWith("perf/");
-    for (const key of [...groups.keys()].sort((a, b) => last(a) - last(b))) this.drawChart(key, [...groups.get(key)]);
+    for (const key of [...groups.keys()].sort(inOrder)) this.drawChart(key, [...groups.get(key)].sort());
   }
 
   drawChart(key, names) {
