@@ -1,0 +1,209 @@
+"""The labeling API: who gets in, what comes out (and what never does), and what a wrong request hears."""
+
+import json
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from labeling.models import Draft, Prompt, Ranking, Response, Skip, Slot, Task
+from labeling.services import answers, assignments, tasks
+
+VERBS = ["api_draft", "api_submit", "api_skip", "api_release", "api_renew"]
+
+
+@pytest.fixture
+def task(people, make_prompt):
+    make_prompt(k=3)
+    tasks.make_ranking_tasks(
+        project=people.project, prompts=Prompt.objects.all(), num_responses=3, num_wanted=2, user=people.manager
+    )
+    return Task.objects.get()
+
+
+@pytest.fixture
+def ask(client, people, task):
+    """`ask("api_submit", {...})` as the labeler → (status, answer)."""
+    client.force_login(people.labeler)
+
+    def send(name, body=None, method="post", uid=None):
+        where = ["tea"] if name in ("api_next", "api_preview") else ["tea", uid or task.uid]
+        content = {} if method == "get" else {"data": json.dumps(body or {}), "content_type": "application/json"}
+        answer = getattr(client, method)(reverse(name, args=where), **content)
+        return answer.status_code, answer.json()
+
+    return send
+
+
+RANKED = {"idempotency_key": "k", "ranks": {"A": 2, "B": 1, "C": 2}}
+
+
+def test_next_hands_out_a_sheet_with_letters_only(ask, people, task):
+    status, answer = ask("api_next")
+    assert status == 200
+    assert [card["letter"] for card in answer["sheet"]["cards"]] == ["A", "B", "C"]
+    assert answer["url"] == f"/p/tea/work/task/{task.uid}/"
+    assert answer["nothing"] is None
+    assert Slot.objects.get(state="held").holder == people.labeler
+
+
+def test_the_sheet_holds_nothing_that_tells_whose_text_it_is(ask):
+    text = json.dumps(ask("api_next")[1])
+    assert "other-lab" not in text
+    for response in Response.objects.all():
+        assert str(response.uid) not in text
+    assert set(ask("api_next")[1]["sheet"]) == {
+        "task", "kind", "rate_first", "use_case", "language", "prompt", "cards", "flags", "guideline_version",
+        "draft", "draft_version", "num_today",
+    }  # fmt: skip
+
+
+def test_next_says_when_to_come_back(ask, people, task):
+    for labeler in (people.labeler2, people.reviewer):
+        assignments.claim_task(task=task, labeler=labeler)
+    _, answer = ask("api_next")
+    assert answer["sheet"] is None
+    assert answer["nothing"]["num_held"] == 2
+    assert answer["nothing"]["back_at"]
+
+
+def test_a_submit_is_a_ranking_by_position(ask, people, task):
+    status, answer = ask("api_submit", RANKED | {"active_seconds": 3.5, "client_time": "2026-01-02T03:04:05Z"})
+    ranking = Ranking.objects.get()
+    assert (status, answer) == (201, {"uid": str(ranking.uid), "revision": 1, "is_surplus": False})
+    assert answers.from_ranking(ranking).ranks == [2, 1, 2]
+    assert (ranking.active_seconds, ranking.client_time.year) == (3.5, 2026)
+
+
+def test_the_same_submit_twice_is_one_row(ask):
+    assert ask("api_submit", RANKED) == ask("api_submit", RANKED)
+    assert Ranking.objects.count() == 1
+
+
+def test_another_answer_to_the_same_task_is_a_conflict(ask):
+    ask("api_submit", RANKED)
+    status, answer = ask("api_submit", {"idempotency_key": "other", "ranks": {"A": 1, "B": 1, "C": 1}})
+    assert status == 409
+    assert "History" in answer["detail"]
+    assert Ranking.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "place"),
+    [
+        ({"ranks": {"A": 1}}, 422, "B"),
+        ({"ranks": {"A": 1, "B": 1, "Z": 2}}, 422, "Z"),
+        ({"ranks": {"A": 1, "B": 9, "C": 1}}, 422, "B"),
+        ({"ratings": {"A": 8}}, 422, "A"),
+        ({"flags": {"A": ["Boring"]}}, 422, "A"),
+        ({"guideline_version": 9}, 422, "guideline_version"),
+        ({"ranks": {"A": "one"}}, 400, "ranks"),
+        ({"active_seconds": -1}, 400, "active_seconds"),
+        ({"idempotency_key": ""}, 400, "idempotency_key"),
+        ({"idempotency_key": "x" * 65}, 400, "idempotency_key"),
+    ],
+)
+def test_what_is_wrong_is_named_and_nothing_is_stored(ask, change, status, place):
+    got, answer = ask("api_submit", RANKED | change)
+    assert got == status
+    assert place in (answer.get("errors") or answer)
+    assert not Ranking.objects.exists()
+
+
+def test_nobody_can_choose_the_order_shown_the_slot_or_the_labeler(ask, people, task):
+    ask("api_submit", RANKED | {"displayed": [0, 1, 2], "slot": 1, "labeler": people.manager.pk, "revision": 5})
+    ranking = Ranking.objects.get()
+    assert ranking.displayed == assignments.shown_order(task=task, labeler=people.labeler)
+    assert (ranking.labeler, ranking.revision) == (people.labeler, 1)
+
+
+def test_a_draft_comes_back_as_it_was_and_an_older_one_does_not_win(ask):
+    payload = {"ranks": {"A": 1}}
+    assert ask("api_draft", {"payload": payload, "version": 3}, "put")[1]["is_saved"]
+    status, late = ask("api_draft", {"payload": {}, "version": 2}, "put")
+    assert (status, late["is_saved"], late["version"]) == (200, False, 3)
+    assert ask("api_draft", None, "get")[1]["payload"] == payload
+
+
+def test_skip_release_and_renew(ask, people, task):
+    ask("api_next")
+    assert ask("api_renew")[1]["lease_until"]
+    assert ask("api_release")[1] == {"is_released": True}
+    assert ask("api_release")[1] == {"is_released": False}
+    assert ask("api_skip", {"reason": "bored"})[0] == 400
+    assert ask("api_skip", {"reason": "other"})[0] == 200
+    assert Skip.objects.get().task == task
+    assert ask("api_next")[1]["sheet"] is None
+
+
+def test_a_change_from_the_history_is_a_revision(ask):
+    _, first = ask("api_submit", RANKED)
+    body = {"idempotency_key": "again", "ranks": {"A": 1, "B": 2, "C": 3}}
+    status, answer = ask("api_revise", body, uid=first["uid"])
+    assert (status, answer["revision"]) == (201, 2)
+    assert Ranking.objects.count() == 2
+
+
+def test_nobody_revises_anothers_ranking(ask, client, people):
+    _, first = ask("api_submit", RANKED)
+    client.force_login(people.labeler2)
+    assert ask("api_revise", RANKED | {"idempotency_key": "x"}, uid=first["uid"])[0] == 404
+    assert Ranking.objects.count() == 1
+
+
+def test_a_written_answer_goes_the_same_way(ask, people, make_prompt):
+    prompt = make_prompt("Say hello", k=0)
+    tasks.make_demonstration_tasks(project=people.project, prompts=[prompt], user=people.manager)
+    uid = Task.objects.get(kind="demonstrate").uid
+    assert ask("api_submit", {"idempotency_key": "d", "text": "  "}, uid=uid)[0] == 422
+    assert ask("api_submit", {"idempotency_key": "d", "text": "Hello."}, uid=uid)[0] == 201
+    assert prompt.demonstrations.get().text == "Hello."
+
+
+def test_the_preview_is_clean(ask):
+    assert "<script" not in ask("api_preview", {"text": "<script>alert(1)</script> **x**"})[1]["html"]
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_stranger_finds_no_task(client, people, task, name):
+    client.force_login(people.stranger)
+    answer = client.post(reverse(name, args=["tea", task.uid]), "{}", "application/json")
+    assert answer.status_code == 404
+    assert not Draft.objects.exists()
+    assert not Slot.objects.filter(state="held").exists()
+
+
+def test_nobody_gets_in_without_logging_in(client, task):
+    assert client.post(reverse("api_next", args=["tea"]), "{}", "application/json").status_code == 403
+
+
+def test_a_request_from_another_site_is_refused(people, task):
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(people.labeler)
+    assert strict.post(reverse("api_next", args=["tea"]), "{}", "application/json").status_code == 403
+    assert not Slot.objects.filter(state="held").exists()
+
+
+def test_a_task_of_another_project_is_not_found_under_this_one(client, people, task):
+    client.force_login(people.stranger)
+    answer = client.post(reverse("api_submit", args=["coffee", task.uid]), json.dumps(RANKED), "application/json")
+    assert answer.status_code == 404
+    assert not Ranking.objects.exists()
+
+
+def test_next_and_submit_cost_a_fixed_number_of_queries(ask, make_prompt, people, django_assert_num_queries):
+    # Both: user, project, membership (the session comes from the cache).
+    # next: savepoint ×2, the person's lock, held already, the claim, its row; draft, texts, guideline, today ×2.
+    with django_assert_num_queries(14):
+        ask("api_next")
+    # submit: the task; then as in test_rankings (project is there already).
+    with django_assert_num_queries(18):
+        ask("api_submit", RANKED)
+
+
+def test_the_schema_names_every_verb(client, people):
+    client.force_login(people.labeler)
+    schema = client.get(reverse("api_schema"), {"format": "json"}).json()
+    ends = {path.rsplit("/", 2)[-2] for path in schema["paths"]}
+    assert ends == {"next", "preview", "draft", "submit", "skip", "release", "renew", "revise"}
+    assert {"RankingAnswer", "DemonstrationAnswer"} <= set(schema["components"]["schemas"])
