@@ -47,7 +47,7 @@ class RewardConfig(TrainingConfig):
     )
 
     num_epochs: int = option(
-        6,
+        3,
         "Passes over the prompts. InstructGPT: 1, because it overfits quickly after that.",
         group="optimisation",
         min=1,
@@ -63,7 +63,7 @@ class RewardConfig(TrainingConfig):
         unit="prompts",
     )
     micro_batch_size: int = option(
-        8,
+        2,
         "Prompts per forward pass, with all their responses. Less memory when smaller; the result is the same up to"
         " rounding.",
         group="optimisation",
