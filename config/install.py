@@ -42,6 +42,8 @@ def _installed_extras() -> list[str]:
 
 def _install_python_packages(extras: list[str]) -> None:
     python = VENV / "bin" / "python"
+    if not os.access(VENV if VENV.exists() else ROOT, os.W_OK):
+        raise InstallError(f"{VENV} belongs to another user. Take a checkout of your own, or be that user.")
     free = shutil.disk_usage(ROOT).free
     if free < INSTALL_BYTES:
         raise InstallError(f"{free / 1e9:.1f} GB free under {ROOT}; installing needs {INSTALL_BYTES / 1e9:.0f} GB.")
@@ -88,7 +90,7 @@ def _recipe() -> str:
 
 
 def _works(python: Path) -> bool:
-    if not python.exists():
+    if not os.access(python, os.X_OK):
         return False
     return subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
 
