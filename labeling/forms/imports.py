@@ -18,6 +18,7 @@ KINDS = [
     ),
     (ImportBatch.Kind.DEMONSTRATIONS, "Demonstrations: prompts with an answer that a person wrote"),
 ]
+DEFAULTS = {"personal_data": "refuse", "near_duplicates": "refuse", "comparisons": "rankings"}
 TAKE_OR_REFUSE = [("refuse", "Refuse the row"), ("take", "Take it, and count it")]
 
 
@@ -58,8 +59,13 @@ class ReadingForm(forms.Form):
     personal_data = forms.ChoiceField(choices=TAKE_OR_REFUSE, help_text="E-mail, phone, card, IBAN in the prompt.")
     near_duplicates = forms.ChoiceField(choices=TAKE_OR_REFUSE, help_text="Prompts that begin alike for 80 %.")
 
+    comparisons = forms.ChoiceField(
+        choices=[("rankings", "Only as rankings of all"), ("pairs", "Also as rankings of two")],
+        help_text="Pair judgements that leave no order of all responses.",
+    )
+
     def __init__(self, *args: Any, batch: ImportBatch, found: imports.Preview, **kwargs: Any) -> None:
-        kwargs.setdefault("initial", {"personal_data": "refuse", "near_duplicates": "refuse"} | batch.options)
+        kwargs.setdefault("initial", DEFAULTS | batch.options)
         super().__init__(*args, **kwargs)
         self.ours = list(columns.ALIASES[batch.kind])
         choices = [("", "–"), *[(name, name) for name in found.names]]
@@ -69,6 +75,8 @@ class ReadingForm(forms.Form):
             )
         if batch.kind != ImportBatch.Kind.PROMPTS:
             del self.fields["near_duplicates"]
+        if batch.kind != ImportBatch.Kind.RANKINGS:
+            del self.fields["comparisons"]
 
     def column_fields(self) -> list[forms.BoundField]:
         return [self[f"column_{ours}"] for ours in self.ours]

@@ -29,6 +29,12 @@ class ImportCommand(BaseCommand):
         parser.add_argument("--personal-data", choices=["refuse", "take"], default=self.personal_data)
         parser.add_argument("--near-duplicates", choices=["refuse", "take"], default="refuse", help="prompts only")
         parser.add_argument(
+            "--comparisons",
+            choices=["rankings", "pairs"],
+            default="rankings",
+            help="rankings only: pair judgements that leave no order of all responses are left out, or kept in twos",
+        )
+        parser.add_argument(
             "--refusals", type=Path, metavar="CSV", help="write every refused row's line and reason there"
         )
 
@@ -84,7 +90,7 @@ def _reading_options(options: dict[str, Any]) -> dict[str, Any]:
     columns = dict(pair.split("=", 1) for pair in options["column"] if "=" in pair)
     if len(columns) < len(options["column"]):
         raise CommandError("Write --column OURS=THEIRS, such as --column prompt=question.")
-    names = ("dataset", "language", "use_case", "personal_data", "near_duplicates")
+    names = ("dataset", "language", "use_case", "personal_data", "near_duplicates", "comparisons")
     return {"columns": columns} | {name: options[name] for name in names}
 
 

@@ -70,6 +70,7 @@ def inspect(file: IO[bytes], *, filename: str) -> Facts:
             _too_large()
     if not size:
         raise FileError("The file is empty.")
+    next(read(file, filename=filename), None)  # a header that cannot be read
     return Facts(sha256=digest.hexdigest(), num_lines=_num_lines(file, filename=filename))
 
 

@@ -3,6 +3,8 @@
 One source per row, so that nothing counts twice: single labelers' annotations; else each labeler's comparisons, where
 they leave one order; else the row's own ranks (or chosen over rejected), as one ranking by “consensus”; else the
 comparisons of nobody in particular; else the row's mean ratings. What is derived never stands beside its origin.
+
+Comparisons that leave no order of all responses are left out and counted, or kept as rankings of two when asked.
 """
 
 from collections import defaultdict
@@ -32,6 +34,7 @@ class JudgementDraft:
     ranks: list[int]
     made_from: str
     notes: dict[str, str] = field(default_factory=dict)  # by position: ratings on a scale that is not ours
+    pair: tuple[int, int] | None = None  # only of these two responses
 
 
 @dataclass
@@ -50,7 +53,8 @@ def ranking(row: Row, *, line: int, options: rows.Options, max_chars: int) -> Ra
     prompt = rows.prompt(row, line=line, options=options, max_chars=max_chars)
     notes = list(prompt.notes)
     responses = _responses(row, notes)
-    found = _judgements(row, num_responses=len(responses), notes=notes)
+    reader = _Judgements(len(responses), notes, keeps_pairs=options.comparisons == "pairs")
+    found = reader.of(row)
     return RankingDraft(prompt=prompt, responses=responses, judgements=found, notes=notes)
 
 
@@ -85,76 +89,89 @@ def _response(value: Any, number: int) -> ResponseDraft:
 # --- judgements --------------------------------------------------------------------------------------------------
 
 
-def _judgements(row: Row, *, num_responses: int, notes: list[str]) -> list[JudgementDraft]:
-    by_people = _annotations(row.get("annotations"), num_responses, notes)
-    pairs = _comparisons(row.get("comparisons"), num_responses)
-    if not by_people:
-        by_people = _from_comparisons({who: pairs[who] for who in pairs if who}, num_responses, notes)
-    return by_people or _of_nobody(row, pairs.get("", []), num_responses, notes)
+@dataclass
+class _Judgements:
+    """Reads the judgements of one row. What is left out goes to the notes."""
 
+    num_responses: int
+    notes: list[str]
+    keeps_pairs: bool
 
-def _annotations(values: Any, num_responses: int, notes: list[str]) -> list[JudgementDraft]:
-    found: dict[str, JudgementDraft] = {}
-    for number, item in enumerate(_list(values) or [], start=1):
-        if not isinstance(item, Mapping):
-            raise Refused(reasons.JUDGEMENT_DOES_NOT_FIT, f"annotation {number} is a {type(item).__name__}")
-        who = texts.short(item.get("annotator"), 100) or f"unnamed {number}"
-        draft = _from_numbers(
-            who, item.get("ranks"), item.get("ratings"), num_responses, notes, where=f"annotation {number}"
-        )
-        if who in found:
-            raise Refused(reasons.JUDGEMENT_DOES_NOT_FIT, f"two annotations by {who}")
-        if draft:
-            found[who] = draft
-    return list(found.values())
+    def of(self, row: Row) -> list[JudgementDraft]:
+        by_people = self._annotations(row.get("annotations"))
+        pairs = _comparisons(row.get("comparisons"), self.num_responses)
+        if not by_people:
+            by_people = self._from_comparisons({who: pairs[who] for who in pairs if who})
+        return by_people or self._of_nobody(row, pairs.get("", []))
 
+    def _annotations(self, values: Any) -> list[JudgementDraft]:
+        found: dict[str, JudgementDraft] = {}
+        for number, item in enumerate(_list(values) or [], start=1):
+            if not isinstance(item, Mapping):
+                raise Refused(reasons.JUDGEMENT_DOES_NOT_FIT, f"annotation {number} is a {type(item).__name__}")
+            who = texts.short(item.get("annotator"), 100) or f"unnamed {number}"
+            if who in found:
+                raise Refused(reasons.JUDGEMENT_DOES_NOT_FIT, f"two annotations by {who}")
+            where = f"annotation {number}"
+            if draft := self._from_numbers(who, item.get("ranks"), item.get("ratings"), where=where):
+                found[who] = draft
+        return list(found.values())
 
-def _from_numbers(
-    who: str, ranks: Any, ratings: Any, num_responses: int, notes: list[str], *, where: str, ranks_from: str = "ranks"
-) -> JudgementDraft | None:
-    """Ranks as given; else ranks by overall rating. A response without one makes it partial: left out, and said."""
-    kept = _ratings_as_notes(ratings, num_responses)
-    if _list(ranks) is not None:
-        found = judgements.from_ranks(_list(ranks), num_responses=num_responses, where=where)
-        made_from = ranks_from
-    else:
-        values = _list(ratings)
-        if values is None:
+    def _from_numbers(
+        self, who: str, ranks: Any, ratings: Any, *, where: str, ranks_from: str = "ranks"
+    ) -> JudgementDraft | None:
+        """Ranks as given; else ranks by overall rating. A response without one makes it partial: left out, and said."""
+        num = self.num_responses
+        if (given := _list(ranks)) is not None:
+            found, made_from = judgements.from_ranks(given, num_responses=num, where=where), ranks_from
+        elif (values := _list(ratings)) is None:
             return None
-        overall = judgements.overall(values)
-        if overall is None:
-            notes.append(reasons.NOTE_NO_OVERALL)
+        elif (overall := judgements.overall(values)) is None:
+            self.notes.append(reasons.NOTE_NO_OVERALL)
             return None
-        found = judgements.from_ratings(overall, num_responses=num_responses, where=where)
-        made_from = "ratings"
-    if found is None:
-        notes.append(reasons.NOTE_PARTIAL)
-        return None
-    return JudgementDraft(who, found, made_from, kept)
-
-
-def _of_nobody(row: Row, pairs: Pairs, num_responses: int, notes: list[str]) -> list[JudgementDraft]:
-    who = texts.short(row.get("annotator"), 100) or CONSENSUS
-    ranks, ranks_from = row.get("ranks"), texts.short(row.get("ranks_from"), 40) or "ranks"
-    if _list(row.get("responses")) is None:
-        ranks, ranks_from = [1, 2], "chosen over rejected"
-    if ranks is None and pairs:
-        return _from_comparisons({who: pairs}, num_responses, notes)
-    draft = _from_numbers(who, ranks, row.get("ratings"), num_responses, notes, where="the row", ranks_from=ranks_from)
-    if draft and pairs and judgements.num_against(pairs, draft.ranks):
-        notes.append(reasons.NOTE_AGAINST_RANKS)
-    return [draft] if draft else []
-
-
-def _from_comparisons(pairs: Mapping[str, Pairs], num_responses: int, notes: list[str]) -> list[JudgementDraft]:
-    found = []
-    for who, theirs in pairs.items():
-        ranks = judgements.from_comparisons(theirs, num_responses=num_responses)
-        if ranks is None:
-            notes.append(reasons.NOTE_COMPARISONS)
         else:
-            found.append(JudgementDraft(who, ranks, "comparisons"))
-    return found
+            found, made_from = judgements.from_ratings(overall, num_responses=num, where=where), "ratings"
+        if found is None:
+            self.notes.append(reasons.NOTE_PARTIAL)
+            return None
+        return JudgementDraft(who, found, made_from, _ratings_as_notes(ratings, num))
+
+    def _of_nobody(self, row: Row, pairs: Pairs) -> list[JudgementDraft]:
+        who = texts.short(row.get("annotator"), 100) or CONSENSUS
+        ranks, ranks_from = row.get("ranks"), texts.short(row.get("ranks_from"), 40) or "ranks"
+        if _list(row.get("responses")) is None:
+            ranks, ranks_from = [1, 2], "chosen over rejected"
+        if _list(ranks) is None and pairs:
+            return self._from_comparisons({who: pairs})
+        draft = self._from_numbers(who, ranks, row.get("ratings"), where="the row", ranks_from=ranks_from)
+        if draft and pairs and judgements.num_against(pairs, draft.ranks):
+            self.notes.append(reasons.NOTE_AGAINST_RANKS)
+        return [draft] if draft else []
+
+    def _from_comparisons(self, pairs: Mapping[str, Pairs]) -> list[JudgementDraft]:
+        found = []
+        for who, theirs in pairs.items():
+            ranks = judgements.from_comparisons(theirs, num_responses=self.num_responses)
+            if ranks is not None:
+                found.append(JudgementDraft(who, ranks, "comparisons"))
+            elif self.keeps_pairs:
+                found += self._one_by_one(who, theirs)
+            else:
+                self.notes.append(reasons.NOTE_COMPARISONS)
+        return found
+
+    def _one_by_one(self, who: str, pairs: Pairs) -> list[JudgementDraft]:
+        """Each pair as a ranking of two. A pair that somebody judged both ways says nothing."""
+        by_pair: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
+        for a, b, winner in pairs:
+            ranks = {"a": (1, 2), "b": (2, 1), "tie": (1, 1)}[winner]
+            by_pair[min(a, b), max(a, b)].add(ranks if a < b else ranks[::-1])
+        self.notes += [reasons.NOTE_BOTH_WAYS for ways in by_pair.values() if len(ways) > 1]
+        return [
+            JudgementDraft(who, list(*ways), "a comparison of two", pair=pair)
+            for pair, ways in by_pair.items()
+            if len(ways) == 1
+        ]
 
 
 def _comparisons(values: Any, num_responses: int) -> dict[str, Pairs]:

@@ -16,6 +16,7 @@ from labeling.services.imports.ranking_rows import JudgementDraft, RankingDraft
 from labeling.services.imports.reasons import Refused
 
 NOTE = "Imported; ranks from {made_from}. In which order the responses were shown is unknown: this is the file's order."
+Place = tuple[int, tuple[int, int] | None]  # a task of this import: the record's line, and which two if not all
 Occurrence = tuple[str, str, str, int]  # prompt's hash, model, text, the how-manieth of these
 
 
@@ -24,6 +25,10 @@ class NewJudgement:
     draft: RankingDraft
     judgement: JudgementDraft
     key: str
+
+    @property
+    def place(self) -> "Place":
+        return self.draft.line, self.judgement.pair
 
 
 @dataclass
@@ -115,7 +120,12 @@ class RankingImport:
     def _key(self, draft: RankingDraft, judgement: JudgementDraft) -> str:
         """The same record and labeler give the same key on every reading, so that nothing is judged twice."""
         return taking.digest(
-            "ranking", self.batch.project.uid, draft.prompt.dataset, _record_key(draft), judgement.labeler
+            "ranking",
+            self.batch.project.uid,
+            draft.prompt.dataset,
+            _record_key(draft),
+            judgement.labeler,
+            *(judgement.pair or ()),
         )
 
     # --- writing --------------------------------------------------------------------------------------------------
@@ -146,39 +156,41 @@ class RankingImport:
 
     def _write_tasks(
         self, prompts: dict[str, Prompt], shown: dict[int, list[Response]], taken: Counter[str]
-    ) -> dict[int, Task]:
-        """By line: the task that an earlier reading made of the same record, or a new one."""
-        num_new = Counter(item.draft.line for item in self.new)
-        drafts = {item.draft.line: item.draft for item in self.new}
-        earlier = {line: task for line, draft in drafts.items() if (task := self._earlier_task(draft))}
-        for line, task in earlier.items():
-            Task.objects.filter(pk=task.pk).update(num_wanted=F("num_wanted") + num_new[line])
-        fresh = {line: draft for line, draft in drafts.items() if line not in earlier}
+    ) -> dict[Place, Task]:
+        """The task that an earlier reading made of the same record, or a new one."""
+        num_new = Counter(item.place for item in self.new)
+        items = {item.place: item for item in self.new}
+        earlier = {place: task for place, item in items.items() if (task := self._earlier_task(item))}
+        for place, task in earlier.items():
+            Task.objects.filter(pk=task.pk).update(num_wanted=F("num_wanted") + num_new[place])
+        fresh = {place: item for place, item in items.items() if place not in earlier}
         made = Task.objects.bulk_create(
-            _task(self.batch, prompts[draft.prompt.content_hash], draft, num_new[line]) for line, draft in fresh.items()
+            _task(self.batch, prompts[item.draft.prompt.content_hash], item, num_new[place])
+            for place, item in fresh.items()
         )
         tasks = dict(zip(fresh, made, strict=True))
         TaskResponse.objects.bulk_create(
             (
                 TaskResponse(task=task, response=response, position=position)
-                for line, task in tasks.items()
-                for position, response in enumerate(shown[line])
+                for place, task in tasks.items()
+                for position, response in enumerate(_judged_responses(shown[place[0]], place))
             ),
             batch_size=1_000,
         )
         taken["tasks"] += len(made)
         return tasks | earlier
 
-    def _earlier_task(self, draft: RankingDraft) -> Task | None:
-        keys = (self._key(draft, judgement) for judgement in draft.judgements)
+    def _earlier_task(self, item: NewJudgement) -> Task | None:
+        alike = (other for other in item.draft.judgements if other.pair == item.judgement.pair)
+        keys = (self._key(item.draft, other) for other in alike)
         task = next((self.known.rankings[key][0] for key in keys if key in self.known.rankings), None)
         return Task.objects.get(pk=task) if task else None
 
-    def _write_rankings(self, tasks: dict[int, Task], taken: Counter[str]) -> None:
+    def _write_rankings(self, tasks: dict[Place, Task], taken: Counter[str]) -> None:
         wanted = [(item.draft.prompt.dataset, item.judgement.labeler) for item in self.new]
         labelers = taking.write_labelers(self.batch.project, set(wanted), taken)
         people = [labelers[pair] for pair in wanted]
-        slots = _write_slots([(tasks[item.draft.line], who) for item, who in zip(self.new, people, strict=True)])
+        slots = _write_slots([(tasks[item.place], who) for item, who in zip(self.new, people, strict=True)])
         rankings = [
             _ranking(self.batch, item, slot=slot, labeler=who)
             for item, slot, who in zip(self.new, slots, people, strict=True)
@@ -220,12 +232,17 @@ def _response(prompt: Prompt, model_id: int, occurrence: Occurrence, index: int)
     )
 
 
-def _task(batch: ImportBatch, prompt: Prompt, draft: RankingDraft, num_wanted: int) -> Task:
+def _judged_responses(responses: list[Response], place: Place) -> list[Response]:
+    pair = place[1]
+    return responses if pair is None else [responses[index] for index in pair]
+
+
+def _task(batch: ImportBatch, prompt: Prompt, item: NewJudgement, num_wanted: int) -> Task:
     return Task(
         project=batch.project,
-        kind=Task.Kind.RANK,
+        kind=Task.Kind.COMPARE if item.judgement.pair else Task.Kind.RANK,
         prompt=prompt,
-        num_responses=len(draft.responses),
+        num_responses=len(item.judgement.ranks),
         num_wanted=num_wanted,
         state=Task.State.CLOSED,
         is_imported=True,
@@ -259,7 +276,7 @@ def _ranking(batch: ImportBatch, item: NewJudgement, *, slot: Slot, labeler: Use
         slot=slot,
         labeler=labeler,
         idempotency_key=item.key,
-        displayed=list(range(len(item.draft.responses))),
+        displayed=list(range(len(item.judgement.ranks))),
         ranks=item.judgement.ranks,
         notes=item.judgement.notes,
         note=NOTE.format(made_from=item.judgement.made_from),

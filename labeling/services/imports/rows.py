@@ -33,6 +33,7 @@ class Options:
     use_case: str = ""
     personal_data: str = "refuse"  # or "take"
     near_duplicates: str = "refuse"  # or "take"
+    comparisons: str = "rankings"  # only where they leave one order of all responses; or "pairs": the others too
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Options":

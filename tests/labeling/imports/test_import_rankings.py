@@ -53,6 +53,31 @@ def test_each_annotator_becomes_a_labeler_with_a_ranking(take: Take, people: Peo
     assert "file's order" in ranking.note
 
 
+def test_comparisons_that_leave_no_order_are_kept_in_twos_when_asked(take: Take) -> None:
+    comparisons = [
+        {"a": 2, "b": 0, "winner": "a", "annotator": "r1"},
+        {"a": 0, "b": 2, "winner": "tie", "annotator": "r2"},
+        {"a": 0, "b": 1, "winner": "a", "annotator": "r2"},
+        {"a": 1, "b": 0, "winner": "a", "annotator": "r3"},
+        {"a": 0, "b": 1, "winner": "a", "annotator": "r3"},  # both ways
+    ]
+    row = record("x", "y", "z", "w", comparisons=comparisons, ranks=[1, 2, 3, 4], ranks_from="pairwise_majority")
+    batch = take("rankings", [row], comparisons="pairs")
+    found = {
+        (task.kind, tuple(task.task_responses.values_list("response__text", flat=True))): {
+            ranking.labeler.name: ranking.ranks for ranking in task.rankings.all()
+        }
+        for task in Task.objects.all()
+    }
+    assert found == {
+        ("compare", ("x", "z")): {"r1 · blue": [2, 1], "r2 · blue": [1, 1]},
+        ("compare", ("x", "y")): {"r2 · blue": [1, 2]},
+    }, "the majority's ranks are made of these and do not count beside them"
+    assert notes(batch) == {"a comparison judged both ways by one person": 1}
+    again = take("rankings", [row], comparisons="pairs")
+    assert (reasons(again), Task.objects.count()) == ({"already here": [1]}, 2)
+
+
 def test_imported_labelers_cannot_log_in(take: Take) -> None:
     take("rankings", [record("a", "b", annotations=[{"annotator": "r1", "ranks": [1, 2]}])])
     user = User.objects.get(is_imported=True)

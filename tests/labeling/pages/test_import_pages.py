@@ -157,16 +157,13 @@ def test_the_very_same_file_is_pointed_out(manager: Client, bring: Bring, start:
 
 
 def test_a_file_that_cannot_be_read_is_refused_in_the_form(manager: Client, people: People) -> None:
-    form = {"kind": "prompts", "file": SimpleUploadedFile("x.csv", b"a,a\n1,2\n")}
-    page = manager.post(reverse("imports", args=["tea"]), form)
-    assert page.status_code == 302, "a header is only read in the preview"
-    assert "occurs twice" in manager.get(page["Location"]).content.decode()
-    for content, says in [(b"\x1f\x8bxx", "damaged or cut off"), (b"\xff\xfea", "UTF-16")]:
+    unreadable = [(b"\x1f\x8bxx", "damaged or cut off"), (b"\xff\xfea", "UTF-16"), (b"a,a\n1,2\n", "occurs twice")]
+    for content, says in unreadable:
         page = manager.post(
             reverse("imports", args=["tea"]), {"kind": "prompts", "file": SimpleUploadedFile("x.csv", content)}
         )
         assert says in page.content.decode()
-    assert ImportBatch.objects.count() == 1
+    assert not ImportBatch.objects.exists()
 
 
 def test_a_file_name_is_shown_and_never_a_path(manager: Client, bring: Bring) -> None:
