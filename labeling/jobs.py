@@ -16,6 +16,7 @@ def run_import(batch_id: int) -> None:
 @shared_task
 def build_snapshot(snapshot_id: int) -> None:
     snapshots.build(snapshot_id)
+    rounds.advance_all()
 
 
 @shared_task

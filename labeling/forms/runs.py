@@ -69,6 +69,12 @@ class StageForm(forms.Form):
                 is_open = group in OPEN_GROUPS or any(field.errors for field in bound)
                 yield Group(GROUP_LABELS[group], bound, is_open)
 
+    def missing(self) -> Iterator[tuple[str, str]]:
+        """Inputs that a run needs and the project lacks: (label, kind of snapshot, or "" for a model)."""
+        for spec in self.specs.values():
+            if is_needed(self.stage, spec) and spec.input not in ("", "model") and not self.objects[spec.name]:
+                yield label_of(spec), spec.input.partition(":")[2]
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if not self.errors:

@@ -11,6 +11,7 @@ from training.contract.configs import STAGES
 LOG_BYTES_SHOWN = 200_000
 TAIL_CHARACTERS = 4000
 LEFT_BESIDE_OUTPUTS = ("metrics.jsonl", "log.txt", "manifest.json")
+ACCURACY_ORDER: Final = ("train", "valid", "test", "held_out_labelers", "held_out_labelers_new_prompts")
 LABELS: Final = {"overview": "Overview", "curves": "Curves", "log": "Log", "files": "Files", "config": "Config"}
 
 
@@ -59,8 +60,14 @@ def plain(value: float | str) -> str:
 def accuracies(report: dict[str, Any]) -> list[tuple[str, Any]]:
     """Pair accuracies of a reward model's report with their intervals, beside the human agreement."""
     found = report.get("accuracy")
-    rows = [(str(name).replace("_", " "), value) for name, value in found.items()] if isinstance(found, dict) else []
+    groups = sorted(found.items(), key=lambda item: _place(item[0])) if isinstance(found, dict) else []
+    rows = [(name.replace("_", " "), value) for name, value in groups]
     return [*rows, ("two labelers agree", report.get("human_agreement"))] if rows else []
+
+
+def _place(group: str) -> int:
+    """Postgres orders the keys of a JSON object by length."""
+    return ACCURACY_ORDER.index(group) if group in ACCURACY_ORDER else len(ACCURACY_ORDER)
 
 
 def _curves(run: Run) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.db import transaction
 
 from labeling.models import Run, Stage
 from labeling.services import artifacts, registry, responses
-from labeling.services.runs.claims import Claim, kept_alive
+from labeling.services.runs.claims import Claim, keep, kept_alive
 from labeling.services.runs.states import State, transition
 from training.contract.records import ResponseRow
 from training.contract.rundir import RunDir, read_json
@@ -24,6 +25,7 @@ def publish(*, run: Run, claim: Claim, run_dir: RunDir) -> None:
 
     The storage key holds the fence, so two workers never write to one place.
     """
+    keep(claim)
     with kept_alive(claim):
         manifest = run_dir.verify_manifest()
         key = f"{_home(run)}/{claim.fence}"
@@ -35,6 +37,8 @@ def publish(*, run: Run, claim: Claim, run_dir: RunDir) -> None:
         transition(run, to=State.SUCCEEDED, actor=claim.owner, fence=claim.fence, result=result, **_at_the_end(run))
         _register(run, key=key, manifest=manifest, run_dir=run_dir)
     _drop_earlier_attempts(run, claim)
+    for folder in (run_dir.checkpoints, run_dir.outputs):  # all that matters is in storage now
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _store(run_dir: RunDir, *, manifest: dict[str, Any], key: str) -> None:

@@ -160,6 +160,14 @@ def test_a_wrong_option_is_said_at_its_field_and_nothing_starts(
     assert not Run.objects.exists()
 
 
+def test_the_form_says_what_must_be_made_first(manager: Client, people: People) -> None:
+    page = manager.get(address("run_new_stage", "reward"))
+    assert list(page.context["form"].missing()) == [("Init model", ""), ("Dataset", "reward")]
+    assert "?kind=reward" in page.content.decode()
+    assert manager.post(address("run_new_stage", "reward"), posted("reward", people)).status_code == 422
+    assert not Run.objects.exists()
+
+
 def test_a_rule_between_fields_is_judged_by_the_config_and_named(
     manager: Client, people: People, make_snapshot: Any
 ) -> None:

@@ -76,6 +76,7 @@ def test_a_stage_that_ends_well_leaves_a_model_its_curve_and_its_log(make_run: A
     assert (model.kind, model.parent.name, model.num_parameters) == ("reward", "base", 7)  # type: ignore[union-attr]
     names = set(artifacts.names(run.result["storage_key"]))
     assert {"outputs/model/model.safetensors", "config.json", "manifest.json", "metrics.jsonl", "log.txt"} <= names
+    assert not run_dir_of(run).checkpoints.exists(), "what is published needs no checkpoint"
 
 
 def test_the_stage_reads_its_inputs_in_the_run_directory(make_run: Any, fake_stage: Any) -> None:
