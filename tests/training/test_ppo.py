@@ -190,6 +190,8 @@ def test_several_processes_are_refused_instead_of_training_apart(
 
 
 def test_the_defaults_are_those_of_the_paper_where_size_does_not_matter() -> None:
-    values = configs.preset("ppo", "tiny-cpu")
-    assert (values["num_inner_epochs"], values["kl_coef"], values["kl_control"]) == (1, 0.02, "fixed")
-    assert (values["temperature"], values["adam_epsilon"], values["weight_decay"]) == (1.0, 1e-5, 0.0)
+    for name in configs.PRESETS:
+        values = configs.preset("ppo", name)
+        assert (values["num_inner_epochs"], values["kl_control"], values["temperature"]) == (1, "fixed", 1.0)
+        assert (values["adam_epsilon"], values["weight_decay"], values["gae_lambda"]) == (1e-5, 0.0, 0.95)
+    assert configs.preset("ppo", "paper")["kl_coef"] == configs.preset("ppo", "small-gpu")["kl_coef"] == 0.02

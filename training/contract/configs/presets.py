@@ -57,10 +57,12 @@ OVERRIDES: Final[dict[str, dict[str, dict[str, Any]]]] = {
         },
     },
     "ppo": {
-        "tiny-cpu": {},
+        "tiny-cpu": {"checkpoint_every": 5},
         "small-gpu": _SMALL_SAMPLING
         | {
             "num_episodes": 16_384,
+            "kl_coef": 0.02,
+            "ema_decay": 0.97,
             "batch_size": 128,
             "minibatch_size": 32,
             "micro_batch_size": 16,
@@ -72,6 +74,8 @@ OVERRIDES: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "paper": _SAMPLING
         | {
             "num_episodes": 256_000,
+            "kl_coef": 0.02,
+            "ema_decay": 0.992,
             "batch_size": 512,
             "minibatch_size": 64,
             "micro_batch_size": 16,
