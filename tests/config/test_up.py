@@ -28,6 +28,12 @@ def run_up(home: Path, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
 
 
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
 def refusal(outcome: subprocess.CompletedProcess[str]) -> str:
     assert outcome.returncode == 1
     assert "Traceback" not in outcome.stderr
@@ -83,7 +89,7 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(home: Path,
     with socket.socket() as closed:  # bound, so that nobody else takes it, but not listening
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-        message = refusal(run_up(home, PORT="8123", **{variable: f"{scheme}127.0.0.1:{port}/0"}))
+        message = refusal(run_up(home, PORT=free_port(), **{variable: f"{scheme}127.0.0.1:{port}/0"}))
     assert f"127.0.0.1:{port}, which {variable} names, does not answer (Connection refused)" in message
     assert "secret" not in message
 
