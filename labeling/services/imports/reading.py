@@ -8,6 +8,7 @@ from typing import IO, Any, Protocol
 
 from labeling.models import ImportBatch
 from labeling.services import files
+from labeling.services.files.lines import MAX_COLUMNS
 from labeling.services.imports.columns import Reader, Row
 from labeling.services.imports.demonstrations_in import DemonstrationImport
 from labeling.services.imports.prompts_in import PromptImport
@@ -102,7 +103,7 @@ def reader_of(batch: ImportBatch) -> Reader:
 def _show(found: Preview, lines: list[files.Line], drafts: list[Any], refusals: list[Refusal]) -> None:
     for line in lines:
         new = [name for name in line.values or {} if name not in found.names]
-        found.names = [*found.names, *new][: files.MAX_COLUMNS]
+        found.names = [*found.names, *new][:MAX_COLUMNS]
     by_line = {draft.line: draft for draft in drafts}
     why_not = {refusal.line: refusal for refusal in refusals}
     for line in lines[: ROWS_SHOWN - len(found.rows)]:

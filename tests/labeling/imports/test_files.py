@@ -124,6 +124,22 @@ def test_parquet_gives_lists_structs_and_leaves_out_nulls() -> None:
     ]
 
 
+@pytest.mark.parametrize("opener", [pa.ipc.new_stream, pa.ipc.new_file])
+def test_arrow_files_of_the_datasets_library_are_read(opener: Any) -> None:
+    table = pa.table({"prompt": ["a", "b", None], "n": [1, 2, 3]})
+    out = io.BytesIO()
+    with opener(out, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    assert values(out.getvalue(), "data-00000-of-00001.arrow") == [
+        {"prompt": "a", "n": 1},
+        {"prompt": "b", "n": 2},
+        {"n": 3},
+    ]
+    assert files.inspect(io.BytesIO(out.getvalue()), filename="x.arrow").num_lines == 3
+    with pytest.raises(FileError, match="damaged"):
+        rows(out.getvalue()[:-60], "x.arrow")
+
+
 def test_the_facts_of_a_file() -> None:
     facts = files.inspect(io.BytesIO(b"prompt\na\nb"), filename="x.csv")
     assert facts.num_lines == 3

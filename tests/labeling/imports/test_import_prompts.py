@@ -6,7 +6,8 @@ import pytest
 from django.db import DatabaseError
 
 from labeling.models import ImportBatch, ImportRefusal, Prompt
-from labeling.services import files, imports
+from labeling.services import imports
+from labeling.services.files import lines
 from labeling.services.imports import reading, running
 
 from ..conftest import People
@@ -83,7 +84,7 @@ def test_a_line_that_is_not_utf8_is_refused(take: Take) -> None:
 
 
 def test_a_line_that_is_too_long_is_refused_and_the_next_is_read(take: Take, monkeypatch: Any) -> None:
-    monkeypatch.setattr(files, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 100)
     batch = take("prompts", [asked("x" * 300), asked("short")])
     assert reasons(batch) == {"line too long": [1]}
     assert Prompt.objects.get().text == "short"
