@@ -152,6 +152,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-runs": {"task": "labeling.jobs.sweep_runs", "schedule": 5.0, "options": {"expires": 10}},
     "advance-rounds": {"task": "labeling.jobs.advance_rounds", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-slots": {"task": "labeling.jobs.sweep_slots", "schedule": 15.0, "options": {"expires": 30}},
+    "sweep-imports": {"task": "labeling.jobs.sweep_imports", "schedule": 15.0, "options": {"expires": 30}},
     "sweep-snapshots": {"task": "labeling.jobs.sweep_snapshots", "schedule": 15.0, "options": {"expires": 30}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(PODIUM_HOME / "beat-schedule")
@@ -174,6 +175,7 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
 ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # mail goes to people who have an account, whatever a visitor types
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 USERSESSIONS_TRACK_ACTIVITY = False
 AUTH_PASSWORD_VALIDATORS = [

@@ -1,0 +1,109 @@
+"""Log-in, new passwords, the second step, and where one is logged in."""
+
+import re
+from typing import Any
+
+import pytest
+from allauth.mfa.totp.internal import auth as totp
+from django.test import Client
+
+from labeling.models import User
+from tests.labeling.conftest import People
+
+NEW = "twelve blue kettles"
+
+
+def log_in(client: Client, email: str, password: str = "a long password") -> Any:  # noqa: S107
+    return client.post("/accounts/login/", {"login": email, "password": password})
+
+
+def test_log_in_leads_home_and_log_out_ends_it(people: People, client: Client) -> None:
+    assert log_in(client, "LENA@example.org")["Location"] == "/"
+    assert client.get("/me/").status_code == 200
+    client.post("/accounts/logout/")
+    assert client.get("/me/").status_code == 302
+
+
+def test_a_link_that_was_opened_too_early_is_remembered_and_a_foreign_one_is_not(people: People) -> None:
+    for target, expected in [("/p/tea/guidelines/", "/p/tea/guidelines/"), ("https://evil.example/", "/")]:
+        form = {"login": "lena@example.org", "password": "a long password", "next": target}
+        assert Client().post("/accounts/login/", form)["Location"] == expected
+
+
+def test_an_imported_labeler_cannot_log_in(db: Any, client: Client) -> None:
+    User.objects.create_user("worker-7@imported.invalid", None, is_imported=True, is_active=False)
+    for password in ("", "None", "!"):
+        log_in(client, "worker-7@imported.invalid", password)
+        assert "_auth_user_id" not in client.session
+
+
+def test_asking_for_a_new_password_tells_nobody_who_has_an_account(
+    people: People, client: Client, mailoutbox: list[Any]
+) -> None:
+    answers = [
+        client.post("/accounts/password/reset/", {"email": email}, follow=True)
+        for email in ("lena@example.org", "nobody@example.org")
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    changing = re.compile(r"(csrf|value=|nonce=|hx-headers=)\S+( \S+}')?")
+    bodies = [changing.sub("", answer.content.decode()) for answer in answers]
+    assert bodies[0] == bodies[1]
+    assert [mail.to for mail in mailoutbox] == [["lena@example.org"]]
+
+
+def test_the_link_in_the_mail_sets_a_new_password_once(people: People, client: Client, mailoutbox: list[Any]) -> None:
+    client.post("/accounts/password/reset/", {"email": "luis@example.org"})
+    link = re.search(r"http://testserver(/accounts/password/reset/key/\S+)", mailoutbox[0].body)[1]  # type: ignore[index]
+    form = client.get(link)["Location"]
+    client.post(form, {"password1": NEW, "password2": NEW})
+    people.labeler2.refresh_from_db()
+    assert people.labeler2.check_password(NEW)
+    assert b"no longer valid" in Client().get(link, follow=True).content
+
+
+def test_changing_the_password_logs_the_other_devices_out(people: People) -> None:
+    here, there = Client(), Client()
+    log_in(here, "lena@example.org")
+    log_in(there, "lena@example.org")
+    here.post("/accounts/password/change/", {"oldpassword": "a long password", "password1": NEW, "password2": NEW})
+    assert there.get("/me/").status_code == 302
+
+
+def test_the_second_step_is_asked_for_once_it_is_switched_on(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client()
+    log_in(client, "mira@example.org")
+    client.post("/accounts/reauthenticate/", {"password": "a long password"})
+    page = client.get("/accounts/2fa/totp/activate/")
+    assert b"data:image/svg+xml" in page.content
+    secret = page.context["form"].secret
+    monkeypatch.setattr(totp, "yield_hotp_counters_from_time", lambda: iter([7]))
+    code = totp.format_hotp_value(totp.hotp_value(secret, 7))
+    client.post("/accounts/2fa/totp/activate/", {"code": code})
+    later = Client()
+    assert log_in(later, "mira@example.org")["Location"].startswith("/accounts/2fa/authenticate/")
+    assert later.get("/me/").status_code == 302
+    later.post("/accounts/2fa/authenticate/", {"code": "000000"})
+    assert "_auth_user_id" not in later.session
+    monkeypatch.setattr(totp, "yield_hotp_counters_from_time", lambda: iter([8]))
+    later.post("/accounts/2fa/authenticate/", {"code": totp.format_hotp_value(totp.hotp_value(secret, 8))})
+    assert later.get("/me/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/accounts/2fa/", "/accounts/sessions/", "/accounts/password/change/", "/accounts/email/", "/accounts/logout/"],
+)
+def test_account_pages_are_in_the_frame(people: People, client: Client, address: str) -> None:
+    log_in(client, "lena@example.org")
+    page = client.get(address).content.decode()
+    assert '<header class="topbar">' in page
+    assert 'href="/me/"' in page
+
+
+@pytest.mark.parametrize(
+    "address", ["/accounts/login/", "/accounts/password/reset/", "/accounts/signup/", "/accounts/inactive/"]
+)
+def test_pages_before_the_log_in_are_one_card(db: Any, client: Client, address: str) -> None:
+    page = client.get(address).content.decode()
+    assert 'class="entrance-card' in page
+    assert "topbar" not in page
