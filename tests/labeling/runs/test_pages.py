@@ -172,7 +172,7 @@ def test_a_rule_between_fields_is_judged_by_the_config_and_named(
     manager: Client, people: People, make_snapshot: Any
 ) -> None:
     make_snapshot("sft")
-    response = manager.post(address("run_new_stage", "sft"), posted("sft", people, tiny_width="130"))
+    response = manager.post(address("run_new_stage", "sft"), posted("sft", people, tiny_width="130", tiny_heads="4"))
     assert "Must be a multiple of 4 heads" in response.context["form"].errors["tiny_width"][0]
     assert not Run.objects.exists()
 
