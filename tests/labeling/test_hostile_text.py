@@ -108,6 +108,7 @@ def test_payloads_in_a_query_or_a_refused_form_come_back_as_text(people: People,
     answers = [
         client.get("/p/tea/search/", {"q": soaked}),
         client.get("/p/tea/search/", {"q": soaked}, headers={"HX-Request": "true"}),
+        client.get("/p/tea/search/", {"q": f"{soaked} nowhere"}),
         client.get("/p/tea/people/", {"q": soaked, "role": soaked}),
         client.post("/p/tea/settings/", {"name": soaked, "overlap": soaked, "flags": soaked}),
         client.post("/projects/new/", {"name": soaked, "slug": soaked}),
