@@ -6,6 +6,7 @@ Started as `fake_stage.py -m training.STAGE --config FILE --run-dir DIR`.
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -26,6 +27,9 @@ def main() -> int:
     write_json(run_dir.path / "environment.json", dict(os.environ))
     (run_dir.path / "cwd").write_text(os.getcwd())
     print(f"fake {stage} begins", flush=True)  # noqa: T201
+    if plan.get("with_child"):
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
+        (run_dir.path / "child").write_text(str(child.pid))
     if "exit" in plan:
         return int(plan["exit"])
     first = resume(run_dir)

@@ -372,6 +372,14 @@ def test_a_stage_dies_with_the_worker_that_started_it(
     assert steps(run) == list(range(1, run.step + 1))
 
 
+def test_what_a_stage_started_ends_with_it(make_run: Any, fake_stage: Any) -> None:
+    fake_stage(with_child=True)
+    run = make_run()
+    runs.work(run.pk)
+    child = int((run_dir_of(run).path / "child").read_text())
+    wait_until(lambda: launcher.children.command_of(child) == "", seconds=5)
+
+
 def test_a_stage_left_over_in_a_run_directory_is_ended_before_another_starts(
     make_run: Any, fake_stage: Any, tmp_path: Path
 ) -> None:
