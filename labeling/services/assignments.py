@@ -9,14 +9,14 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from labeling.models import Demonstration, Draft, Project, Ranking, Skip, Slot, Task, User
-from labeling.services import tasks
+from labeling.services import queue, tasks
 
 MAX_HELD: Final = 2  # of one kind: the task on the screen and the one fetched ahead
 SWEEP_BATCH: Final = 1_000
@@ -35,42 +35,6 @@ class Nothing:
 
     num_held: int
     back_at: datetime | None
-
-
-# One indexed statement. The tests for "touched" are four index probes per slot looked at; an open slot that another
-# claim has locked is passed over, never waited for.
-_CLAIM = """
-UPDATE labeling_slot SET state = 'held', holder_id = %(labeler)s, claimed_at = statement_timestamp(),
-       lease_until = statement_timestamp() + %(lease)s
- WHERE id = (
-   SELECT s.id FROM labeling_slot s
-    WHERE s.project_id = %(project)s AND s.kind = %(kind)s AND s.state = 'open' {only_task} AND {untouched}
-    ORDER BY s.priority DESC, s.task_id, s.number
-    LIMIT 1 FOR UPDATE OF s SKIP LOCKED)
-   AND state = 'open'
-RETURNING id
-"""
-_UNTOUCHED = """
-   NOT EXISTS (SELECT 1 FROM labeling_slot o
-                WHERE o.task_id = s.task_id AND o.holder_id = %(labeler)s AND o.state IN ('held', 'done'))
-   AND NOT EXISTS (SELECT 1 FROM labeling_skip k WHERE k.task_id = s.task_id AND k.labeler_id = %(labeler)s)
-   AND NOT EXISTS (SELECT 1 FROM labeling_ranking r WHERE r.task_id = s.task_id AND r.labeler_id = %(labeler)s)
-   AND NOT EXISTS (
-     SELECT 1 FROM labeling_task t LEFT JOIN labeling_prompt p ON p.id = t.prompt_id
-      WHERE t.id = s.task_id AND (
-            p.author_id = %(labeler)s
-         OR (%(languages)s <> '{}' AND p.language <> '' AND p.language <> ALL (%(languages)s::text[]))
-         OR (s.kind = 'demonstrate' AND EXISTS (
-               SELECT 1 FROM labeling_demonstration d WHERE d.prompt_id = p.id AND d.labeler_id = %(labeler)s))))
-"""
-_WAITING = """
-SELECT count(*), min(s.lease_until) FROM labeling_slot s
- WHERE s.project_id = %(project)s AND s.kind = %(kind)s AND s.state = 'held' AND {untouched}
-"""
-_OPEN_EXISTS = """
-SELECT EXISTS (SELECT 1 FROM labeling_slot s
- WHERE s.project_id = %(project)s AND s.kind = %(kind)s AND s.state = 'open' AND {untouched})
-"""
 
 
 def claim(
@@ -105,12 +69,12 @@ def claim_task(*, task: Task, labeler: User) -> Slot | None:
             return mine
         if held.count() >= MAX_HELD:
             return None
-        return _claim_once(task.project, labeler, task.kind, task=task)
+        slot_id = queue.claim_task(task=task, labeler=labeler)
+    return _slots().get(pk=slot_id) if slot_id else None
 
 
 def held_slots(*, project: Project, labeler: User) -> QuerySet[Slot]:
-    held = Slot.objects.filter(project=project, holder=labeler, state=Slot.State.HELD)
-    return held.select_related("task", "task__prompt", "task__project")
+    return _slots().filter(project=project, holder=labeler, state=Slot.State.HELD)
 
 
 def renew(*, task: Task, labeler: User) -> datetime | None:
@@ -195,8 +159,8 @@ def shown_order(*, task: Task, labeler: User) -> list[int]:
 
 
 def open_by_kind(*, project: Project, labeler: User) -> dict[str, int]:
-    """How many tasks of each kind this labeler could get now, counted up to 100 (so the cost has an end)."""
-    return {kind: _count_open(project, labeler, kind) for kind in SERVED_KINDS}
+    """How many tasks of each kind this labeler could get now, counted up to 100."""
+    return {kind: queue.count_open(project=project, labeler=labeler, kind=kind) for kind in SERVED_KINDS}
 
 
 def _alike(kind: str) -> Sequence[str]:
@@ -216,60 +180,21 @@ def _one_claim_at_a_time(project: Project, labeler: User) -> None:
 def _claim_open(project: Project, labeler: User, kind: str) -> Slot | None:
     """Claim; if nothing came only because other claims had the last rows locked for a moment, try again."""
     for _ in range(CLAIM_ATTEMPTS):
-        if slot := _claim_once(project, labeler, kind):
-            return slot
-        if not _exists_open(project, labeler, kind):
+        if slot_id := queue.claim(project=project, labeler=labeler, kind=kind):
+            return _slots().get(pk=slot_id)
+        if not queue.count_open(project=project, labeler=labeler, kind=kind, limit=1):
             return None
     return None
 
 
-def _claim_once(project: Project, labeler: User, kind: str, task: Task | None = None) -> Slot | None:
-    only_task = "AND s.task_id = %(task)s" if task else ""
-    statement = _CLAIM.replace("{only_task}", only_task).replace("{untouched}", _UNTOUCHED)
-    parameters = _parameters(project, labeler, kind) | {"task": task.pk if task else None}
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    return Slot.objects.select_related("task", "task__prompt", "task__project").get(pk=row[0])
-
-
-def _parameters(project: Project, labeler: User, kind: str) -> dict[str, Any]:
-    return {
-        "project": project.pk,
-        "labeler": labeler.pk,
-        "kind": str(kind),
-        "lease": timedelta(minutes=project.lease_minutes),
-        "languages": [str(language) for language in labeler.languages],
-    }
-
-
-def _exists_open(project: Project, labeler: User, kind: str) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(_OPEN_EXISTS.replace("{untouched}", _UNTOUCHED), _parameters(project, labeler, kind))
-        return bool(cursor.fetchone()[0])
-
-
-def _count_open(project: Project, labeler: User, kind: str) -> int:
-    statement = f"""
-    SELECT count(*) FROM (SELECT DISTINCT s.task_id FROM labeling_slot s
-     WHERE s.project_id = %(project)s AND s.kind = %(kind)s AND s.state = 'open' AND {_UNTOUCHED} LIMIT 100) t
-    """  # noqa: S608  # constant text
-    with connection.cursor() as cursor:
-        cursor.execute(statement, _parameters(project, labeler, kind))
-        return int(cursor.fetchone()[0])
-
-
 def _nothing(project: Project, labeler: User, kinds: Sequence[str]) -> Nothing:
-    num_held, times = 0, []
-    for kind in kinds:
-        with connection.cursor() as cursor:
-            cursor.execute(_WAITING.replace("{untouched}", _UNTOUCHED), _parameters(project, labeler, kind))
-            num, back_at = cursor.fetchone()
-        num_held += num
-        times += [back_at] if back_at else []
-    return Nothing(num_held=num_held, back_at=min(times, default=None))
+    held = [queue.count_held(project=project, labeler=labeler, kind=kind) for kind in kinds]
+    times = [back_at for _, back_at in held if back_at]
+    return Nothing(num_held=sum(num for num, _ in held), back_at=min(times, default=None))
+
+
+def _slots() -> QuerySet[Slot]:
+    return Slot.objects.select_related("task", "task__prompt", "task__project")
 
 
 def _renew(slot_pk: int, project: Project) -> None:

@@ -9,7 +9,7 @@ from django.db import connection, connections
 from django.db.models.functions import Now
 
 from labeling.models import Draft, Membership, Prompt, Ranking, Role, Skip, Slot, Task, User
-from labeling.services import assignments, rankings, tasks
+from labeling.services import assignments, queue, rankings, tasks
 from labeling.services.answers import Answer
 from labeling.services.assignments import Nothing
 
@@ -282,7 +282,7 @@ def test_twenty_labelers_on_few_slots_never_share_one(people, ask):
     found = at_once([lambda who=who: claim(people, who) for who in labelers])
     slots = [slot for slot in found if isinstance(slot, Slot)]
     assert len(slots) == len({slot.pk for slot in slots}) == 12
-    assert all(nothing.num_held == 12 for nothing in found if isinstance(nothing, Nothing))
+    assert all(nothing.num_held == 4 for nothing in found if isinstance(nothing, Nothing))
     assert Slot.objects.filter(state="held").values("holder").distinct().count() == 12
 
 
@@ -332,13 +332,41 @@ def crowd_member(people, number):
     return user
 
 
-def test_the_claim_walks_the_index_of_open_slots(people, ask):
-    """The plan, at a size where a sequential scan would still be cheaper only by mistake."""
+def test_the_claim_walks_the_index_of_open_slots_and_probes_the_rest(people, ask):
+    """No sort, no join and no scan of what the labeler has done: only then is the cost that of the slots looked at."""
     ask(2)
+    parameters = queue.parameters(people.project, people.labeler, "rank")
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        statement = assignments._CLAIM.replace("{only_task}", "").replace("{untouched}", assignments._UNTOUCHED)
-        cursor.execute("EXPLAIN " + statement, assignments._parameters(people.project, people.labeler, "rank"))
+        cursor.execute("EXPLAIN " + queue.statement(queue.CLAIM), parameters)
         plan = "\n".join(row[0] for row in cursor.fetchall())
-    assert "slot_open_by_kind" in plan
+    assert plan.count("slot_open_by_kind") == 4
     assert "Sort" not in plan
+    assert "Anti Join" not in plan
+
+
+def test_the_queue_goes_on_where_the_labeler_was_and_comes_round_again(people, ask):
+    first, second, third = ask(3)
+    assert claim(people).task == first
+    assignments.release(task=first, labeler=people.labeler)
+    assert claim(people).task == second
+    assert claim(people, besides=second).task == third
+    rank(second, people.labeler)
+    rank(third, people.labeler)
+    assert claim(people).task == first
+
+
+def test_what_has_become_more_urgent_comes_first_wherever_the_labeler_was(people, ask):
+    first, second, third = ask(3)
+    assert claim(people).task == first
+    tasks.set_priority(task=third, priority=1)
+    assert claim(people, besides=first).task == third
+    rank(third, people.labeler)
+    assert claim(people, besides=first).task == second
+
+
+def test_what_is_open_counts_each_task_once(people, ask):
+    done, _, _ = ask(3, wanted=2)
+    rank(done, people.labeler)
+    assert assignments.open_by_kind(project=people.project, labeler=people.labeler)["rank"] == 2
+    assert assignments.open_by_kind(project=people.project, labeler=people.labeler2)["rank"] == 3

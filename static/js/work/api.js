@@ -1,11 +1,16 @@
-// Requests to the labeling API. The CSRF token is the form's own.
+// Requests to the labeling API.
 
 export class ApiError extends Error {
   constructor(status, body) {
-    super(body?.detail ?? `The server answered ${status}.`);
+    super(status === 403 ? "You are logged out. Log in in another window, then send again: your work stays here." : body?.detail ?? `The server answered ${status}.`);
     this.status = status;
     this.errors = body?.errors ?? {};
   }
+}
+
+/* The cookie's token first: a log-in in another window has changed it since this page was made. */
+function csrfToken(form) {
+  return /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1] ?? form.elements.csrfmiddlewaretoken.value;
 }
 
 export async function send(form, url, body, { method = "POST", keepalive = false } = {}) {
@@ -14,7 +19,7 @@ export async function send(form, url, body, { method = "POST", keepalive = false
     keepalive,
     credentials: "same-origin",
     redirect: "error", // a log-in page is no answer
-    headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": form.elements.csrfmiddlewaretoken.value },
+    headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": csrfToken(form) },
     body: JSON.stringify(body ?? {}),
   });
   const data = await answer.json().catch(() => null);
