@@ -48,7 +48,6 @@ def _required_in_production(name: str, default: str) -> str:
 SECRET_KEY = _secret_key()
 ALLOWED_HOSTS = env.list("PODIUM_ALLOWED_HOSTS", default=[] if IS_PRODUCTION else ["*"])
 CSRF_TRUSTED_ORIGINS = env.list("PODIUM_TRUSTED_ORIGINS", default=[])
-PUBLIC_URL = env.str("PODIUM_PUBLIC_URL", "")
 
 INSTALLED_APPS = [
     "django.contrib.admin",
