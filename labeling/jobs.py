@@ -14,6 +14,11 @@ def run_import(batch_id: int) -> None:
 
 
 @shared_task
+def sweep_imports() -> None:
+    imports.sweep()
+
+
+@shared_task
 def build_snapshot(snapshot_id: int) -> None:
     snapshots.build(snapshot_id)
     rounds.advance_all()

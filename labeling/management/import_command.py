@@ -1,6 +1,7 @@
 """What the three import commands share: their options, and the table they print."""
 
 import csv
+import re
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,13 +10,21 @@ from django.core.management.base import BaseCommand, CommandError
 
 from labeling.models import ImportBatch, Project, UseCase
 from labeling.services import imports
+from labeling.services.imports.rows import SPLITS
+
+DATA_FILES = (".parquet", ".arrow", ".jsonl", ".ndjson", ".csv", ".tsv", ".jsonl.gz", ".csv.gz")
 
 
 class ImportCommand(BaseCommand):
     kind: ClassVar[str]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, metavar="FILE", help="JSON Lines, CSV or Parquet; may be gzipped")
+        parser.add_argument(
+            "file",
+            type=Path,
+            metavar="FILE",
+            help="JSON Lines, CSV, Parquet or Arrow, plain or gzipped; or the folder of a saved dataset",
+        )
         parser.add_argument("--project", required=True, metavar="SLUG")
         parser.add_argument("--create-project", action="store_true", help="make the project when there is none")
         parser.add_argument("--dataset", default="", metavar="NAME", help="the data set of rows that name none")
@@ -42,18 +51,23 @@ class ImportCommand(BaseCommand):
     personal_data: ClassVar[str] = "take"
 
     def handle(self, *, file: Path, project: str, **options: Any) -> None:
+        reading = _reading_options(options)
         where = self._project(project, create=options["create_project"])
-        try:
-            batch = imports.run_file(project=where, kind=self.kind, path=file, options=_reading_options(options))
-        except OSError as error:
-            raise CommandError(f"{file}: {error.strerror}") from error
-        except imports.FileError as error:
-            raise CommandError(str(error)) from error
-        self._print(batch)
+        batches = [self._read(where, path, reading | {"split": split}) for path, split in _files_of(file)]
         if options["refusals"]:
-            _write_refusals(batch, options["refusals"])
-        if batch.state != ImportBatch.State.DONE:
-            raise CommandError(batch.error)
+            _write_refusals(batches, options["refusals"])
+        if failed := [f"{batch.filename}: {batch.error}" for batch in batches if batch.state != ImportBatch.State.DONE]:
+            raise CommandError("\n".join(failed))
+
+    def _read(self, project: Project, path: Path, reading: dict[str, Any]) -> ImportBatch:
+        try:
+            batch = imports.run_file(project=project, kind=self.kind, path=path, options=reading)
+        except OSError as error:
+            raise CommandError(f"{path}: {error.strerror}") from error
+        except imports.FileError as error:
+            raise CommandError(f"{path.name}: {error}") from error
+        self._print(batch)
+        return batch
 
     def _project(self, slug: str, *, create: bool) -> Project:
         found = Project.objects.filter(slug=slug).first()
@@ -94,9 +108,25 @@ def _reading_options(options: dict[str, Any]) -> dict[str, Any]:
     return {"columns": columns} | {name: options[name] for name in names}
 
 
-def _write_refusals(batch: ImportBatch, path: Path) -> None:
+def _files_of(path: Path) -> list[tuple[Path, str]]:
+    """The file itself; of a folder, its data files, each with the split that its name or folder says."""
+    if not path.is_dir():
+        return [(path, "")]
+    found = sorted(item for item in path.rglob("*") if item.is_file() and item.name.lower().endswith(DATA_FILES))
+    if not found:
+        raise CommandError(f"There is no data file in {path}: {', '.join(DATA_FILES)}.")
+    return [(item, _split_of(item.relative_to(path))) for item in found]
+
+
+def _split_of(path: Path) -> str:
+    words = re.split(r"[^a-z]+", path.as_posix().lower())
+    return next((str(SPLITS[word]) for word in words if word in SPLITS), "")
+
+
+def _write_refusals(batches: list[ImportBatch], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["line", "reason", "detail"])
-        for item in batch.refusals.order_by("line").iterator():
-            writer.writerow([item.line, item.reason, imports.cell(item.detail)])
+        writer.writerow(["line", "reason", "detail", "file"])
+        for batch in batches:
+            for item in batch.refusals.order_by("line").iterator():
+                writer.writerow([item.line, item.reason, imports.cell(item.detail), imports.cell(batch.filename)])

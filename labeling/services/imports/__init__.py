@@ -25,6 +25,7 @@ __all__ = [
     "run",
     "run_file",
     "start",
+    "sweep",
     "tally",
 ]
 
@@ -63,9 +64,28 @@ def start(batch: ImportBatch) -> bool:
 def run(batch_id: int) -> None:
     """What the job does. Harmless when delivered twice: rows are counted in the transaction that writes them."""
     batch = ImportBatch.objects.select_related("project").get(pk=batch_id)
-    if batch.state == ImportBatch.State.RUNNING:
+    with running.alone(batch) as is_alone:
+        if is_alone and batch.state == ImportBatch.State.RUNNING:
+            _run_alone(batch)
+
+
+def _run_alone(batch: ImportBatch) -> None:
+    if not batch.file_key:
+        running.fail(
+            batch, "The command that read this file was stopped. Run it again: what is here is not taken twice."
+        )
+        return
+    try:
         with default_storage.open(batch.file_key) as file:
             running.run(batch, file)
+    except FileNotFoundError:
+        running.fail(batch, "The uploaded file is gone from the storage.")
+
+
+def sweep() -> None:
+    """Go on with imports whose worker is gone. One that is being read is left alone."""
+    for batch_id in ImportBatch.objects.filter(state=ImportBatch.State.RUNNING).values_list("pk", flat=True):
+        run(batch_id)
 
 
 def run_file(*, project: Project, kind: str, path: Path, options: dict[str, Any]) -> ImportBatch:
@@ -80,7 +100,8 @@ def run_file(*, project: Project, kind: str, path: Path, options: dict[str, Any]
             options=options,
             counts={"num_lines": facts.num_lines},
         )
-        return running.run(batch, file)
+        with running.alone(batch):
+            return running.run(batch, file)
 
 
 def forget(batch: ImportBatch) -> bool:

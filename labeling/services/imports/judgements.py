@@ -45,8 +45,6 @@ def from_comparisons(pairs: Sequence[tuple[int, int, str]], *, num_responses: in
     rung = _rungs([(a, b) for a, b, winner in pairs if winner == "tie"], num_responses=num_responses)
     wins: Wins = {(a, b) if winner == "a" else (b, a) for a, b, winner in pairs if winner != "tie"}
     above: Wins = {(rung[better], rung[worse]) for better, worse in wins}
-    if any(better == worse for better, worse in above):
-        return None
     order = _only_order(set(rung), above)
     return [order.index(rung[index]) + 1 for index in range(num_responses)] if order else None
 

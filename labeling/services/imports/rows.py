@@ -31,6 +31,7 @@ class Options:
     dataset: str = ""  # for rows that name none
     language: str = ""
     use_case: str = ""
+    split: str = ""  # of a file that is one split of a data set
     personal_data: str = "refuse"  # or "take"
     near_duplicates: str = "refuse"  # or "take"
     comparisons: str = "rankings"  # only where they leave one order of all responses; or "pairs": the others too
@@ -68,7 +69,11 @@ def prompt(row: Row, *, line: int, options: Options, max_chars: int) -> PromptDr
     customer = texts.short(row.get("customer"), 120)
     category = texts.short(row.get("category"), 80)
     is_only_for_evaluation = _is_only_for_evaluation(row.get("meta"))
-    split = Split.TEST if is_only_for_evaluation else _split(row.get("split"), customer=customer, messages=messages)
+    split = (
+        Split.TEST
+        if is_only_for_evaluation
+        else _split(row.get("split") or options.split, customer=customer, messages=messages)
+    )
     return PromptDraft(
         line=line,
         messages=messages,
@@ -95,7 +100,7 @@ def _check_personal_data(text: str, *, options: Options, notes: list[str]) -> No
 
 
 def _split(given: Any, *, customer: str, messages: texts.Messages) -> str:
-    if given is None or given == "":
+    if not given:
         return prompts.split_of(customer=customer, messages=messages)
     known = SPLITS.get(given.strip().lower()) if isinstance(given, str) else None
     if known is None:

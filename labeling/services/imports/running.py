@@ -1,12 +1,15 @@
 """An import from beginning to end: one transaction per batch of rows, which also keeps how far it got.
 
-A crash leaves whole batches, and the next start goes on behind the last one. Two workers on one import take turns.
+A crash leaves whole batches, and the next start goes on behind the last one. Who reads an import holds a lock that
+ends with the process, so that a sweeper can tell an import that runs from one whose worker is gone.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from labeling.models import ImportBatch, ImportRefusal
@@ -19,6 +22,23 @@ from labeling.services.imports.tally import Tally
 log = logging.getLogger(__name__)
 State = ImportBatch.State
 OUR_FAULT = "Something went wrong here, not in the file. What is counted was taken; start it again for the rest."
+
+
+IMPORT_LOCK = 7_350_113
+
+
+@contextmanager
+def alone(batch: ImportBatch) -> Iterator[bool]:
+    """Whether nobody else reads this import; nobody will until the block ends, or this process does."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [IMPORT_LOCK, batch.pk])
+        is_alone = bool(cursor.fetchone()[0])
+    try:
+        yield is_alone
+    finally:
+        if is_alone:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [IMPORT_LOCK, batch.pk])
 
 
 def run(batch: ImportBatch, file: IO[bytes]) -> ImportBatch:
@@ -80,6 +100,10 @@ def _save(batch: ImportBatch, tally: Tally, refusals: list[Refusal]) -> None:
 def _storable(detail: str) -> str:
     """A detail may quote the file, and so hold what made the row unfit."""
     return detail.replace("\0", "\ufffd").encode("utf-8", errors="replace").decode("utf-8")[:500]
+
+
+def fail(batch: ImportBatch, error: str) -> None:
+    _finish(batch, State.FAILED, error)
 
 
 def _finish(batch: ImportBatch, state: str, error: str) -> None:

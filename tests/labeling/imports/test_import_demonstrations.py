@@ -5,6 +5,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -104,6 +105,25 @@ def test_a_command_maps_columns(people: People, tmp_path: Path) -> None:
     run("import_prompts", path, "--project", "tea", "--column", "prompt=what", "--dataset", "blue", "--language", "de")
     prompt = Prompt.objects.get()
     assert (prompt.text, prompt.dataset, prompt.language) == ("right", "blue", "de")
+
+
+def test_a_folder_of_a_saved_dataset_is_read_with_its_splits(people: People, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / "data" / split).mkdir(parents=True)
+        table = pa.table({"prompt": [f"{split} 1", f"{split} 2"]})
+        with pa.ipc.new_stream(tmp_path / "data" / split / "data-00000-of-00001.arrow", table.schema) as writer:
+            writer.write_table(table)
+        (tmp_path / "data" / split / "dataset_info.json").write_text("{}")
+    run("import_prompts", tmp_path / "data", "--project", "tea")
+    assert dict(Prompt.objects.values_list("text", "split")) == {
+        "train 1": "train",
+        "train 2": "train",
+        "test 1": "test",
+        "test 2": "test",
+    }
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CommandError, match="no data file"):
+        run("import_prompts", tmp_path / "empty", "--project", "tea")
 
 
 def test_a_project_is_made_only_when_asked(db: Any, tmp_path: Path) -> None:

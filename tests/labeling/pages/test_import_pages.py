@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from labeling import jobs
 from labeling.models import ImportBatch, Prompt
 from labeling.services import imports
+from labeling.services.imports import running
 
 from ..conftest import People
 from ..imports.conftest import real
@@ -128,6 +130,51 @@ def test_the_progress_of_a_running_import_is_asked_for_until_it_ends(manager: Cl
     assert "HX-Refresh" not in part
     ImportBatch.objects.filter(pk=batch.pk).update(state="done")
     assert manager.get(url("import_progress", batch))["HX-Refresh"] == "true"
+
+
+def test_an_import_whose_worker_died_is_gone_on_with(bring: Bring) -> None:
+    batch = bring(CSV.replace(b"q1", b"prompt"))
+    ImportBatch.objects.filter(pk=batch.pk).update(state="running")
+    imports.sweep()
+    batch.refresh_from_db()
+    assert (batch.state, batch.num_taken) == ("done", 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_import_that_somebody_reads_is_left_alone(bring: Bring) -> None:
+    batch = bring(CSV.replace(b"q1", b"prompt"))
+    ImportBatch.objects.filter(pk=batch.pk).update(state="running")
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [running.IMPORT_LOCK, batch.pk])
+        imports.sweep()
+        batch.refresh_from_db()
+        assert (batch.state, batch.num_rows) == ("running", 0)
+    finally:
+        other.close()
+    imports.sweep()
+    batch.refresh_from_db()
+    assert batch.state == "done"
+
+
+def test_a_command_that_was_stopped_leaves_a_failed_import(people: People) -> None:
+    batch = ImportBatch.objects.create(
+        project=people.project, kind="prompts", filename="x.jsonl", file_sha256="0" * 64, state="running"
+    )
+    imports.sweep()
+    batch.refresh_from_db()
+    assert batch.state == "failed"
+    assert "Run it again" in batch.error
+
+
+def test_an_upload_that_is_gone_fails_in_words(bring: Bring) -> None:
+    batch = bring(CSV)
+    default_storage.delete(batch.file_key)
+    ImportBatch.objects.filter(pk=batch.pk).update(state="running")
+    imports.sweep()
+    batch.refresh_from_db()
+    assert (batch.state, batch.error) == ("failed", "The uploaded file is gone from the storage.")
 
 
 def test_a_file_that_was_looked_at_can_be_thrown_away(manager: Client, bring: Bring) -> None:
