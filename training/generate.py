@@ -74,6 +74,8 @@ def main(config: GenerateConfig, run_dir: RunDir, log: RunLog) -> Result:
     responses = [done[_key(item)] for item in wanted]
     summary = _summary(responses, cuts)
     log.say(json.dumps(summary, ensure_ascii=False))
+    if summary["num_duplicates"]:
+        log.say(f"{summary['num_duplicates']} responses repeat another one of their prompt: is the sampler greedy?")
     if not summary["num_responses"]:
         raise RuntimeError(f"no response at all: {responses[0].error}")
     write_bytes(run_dir.outputs / "responses.jsonl", b"".join(canonical_line(row.to_dict()) for row in responses))
@@ -251,6 +253,7 @@ def _summary(responses: Sequence[ResponseRow], cuts: Cuts) -> dict[str, Any]:
         "num_errors": len(responses) - len(good),
         "errors": dict(Counter(row.error for row in responses if row.error).most_common(10)),
         "num_cut_by_length": sum(row.finish_reason == "length" for row in good),
+        "num_duplicates": len(good) - len({(row.prompt_id, row.text) for row in good}),
         "num_empty": sum(not row.text.strip() for row in good),
         "num_prompts_shortened": cuts.prompts,
         "mean_response_tokens": sum(row.num_tokens for row in good) / max(1, len(good)),

@@ -102,6 +102,7 @@ class Peer:
     """A chat completions server that answers with the prompt and the seed, and refuses what it is told to refuse."""
 
     def __init__(self) -> None:
+        self.is_greedy = False
         self.refused: set[str] = set()
         self.asked: list[tuple[str, int]] = []
         self.url = ""
@@ -118,7 +119,12 @@ def peer() -> Iterator[Peer]:
             peer.asked.append((prompt, body["seed"]))
             refused = prompt in peer.refused
             reply = {
-                "choices": [{"message": {"content": f"{prompt} {body['seed']}"}, "finish_reason": "stop"}],
+                "choices": [
+                    {
+                        "message": {"content": prompt if peer.is_greedy else f"{prompt} {body['seed']}"},
+                        "finish_reason": "stop",
+                    }
+                ],
                 "usage": {"completion_tokens": 2},
             }
             self.send_response(400 if refused else 200)
@@ -148,6 +154,13 @@ def test_a_server_answers_each_sample_under_its_own_seed(world: World, peer: Pee
     assert len(rows) == 18
     assert len({row.text for row in rows}) == len(set(peer.asked)) == len(peer.asked) == 18
     assert rows[0].text.startswith("Say something. ")
+
+
+def test_a_server_that_says_the_same_each_time_is_noticed(world: World, peer: Peer, tmp_path: Path) -> None:
+    peer.is_greedy = True
+    assert run("generate", server_config(world, peer), tmp_path / "run") == 0
+    assert summary(tmp_path / "run")["num_duplicates"] == 12
+    assert "is the sampler greedy?" in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_a_failed_sample_is_a_row_with_its_reason_and_the_others_stand(
