@@ -147,12 +147,13 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_DISABLE_PREFETCH = True
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# An hour: it only keeps a backlog small. Workers judge it by their own clocks, which may be wrong by minutes.
 CELERY_BEAT_SCHEDULE = {
-    "sweep-runs": {"task": "labeling.jobs.sweep_runs", "schedule": 5.0, "options": {"expires": 10}},
-    "advance-rounds": {"task": "labeling.jobs.advance_rounds", "schedule": 5.0, "options": {"expires": 10}},
-    "sweep-slots": {"task": "labeling.jobs.sweep_slots", "schedule": 15.0, "options": {"expires": 30}},
-    "sweep-imports": {"task": "labeling.jobs.sweep_imports", "schedule": 15.0, "options": {"expires": 30}},
-    "sweep-snapshots": {"task": "labeling.jobs.sweep_snapshots", "schedule": 15.0, "options": {"expires": 30}},
+    "sweep-runs": {"task": "labeling.jobs.sweep_runs", "schedule": 5.0, "options": {"expires": 3600}},
+    "advance-rounds": {"task": "labeling.jobs.advance_rounds", "schedule": 5.0, "options": {"expires": 3600}},
+    "sweep-slots": {"task": "labeling.jobs.sweep_slots", "schedule": 15.0, "options": {"expires": 3600}},
+    "sweep-imports": {"task": "labeling.jobs.sweep_imports", "schedule": 15.0, "options": {"expires": 3600}},
+    "sweep-snapshots": {"task": "labeling.jobs.sweep_snapshots", "schedule": 15.0, "options": {"expires": 3600}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(PODIUM_HOME / "beat-schedule")
 
@@ -176,6 +177,7 @@ ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # mail goes to people who have an account, whatever a visitor types
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses come with invitations and are not verified by mail
 USERSESSIONS_TRACK_ACTIVITY = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

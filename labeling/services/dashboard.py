@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, cast
 
+from django.core.cache import cache
 from django.db.models import Count, Q
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from labeling.models import Demonstration, Model, Project, Prompt, Ranking, Response, Round, Run, Slot, Snapshot, Task
+from labeling.services import agreement
+from labeling.services.agreement import Agreement
 
 DAYS = 7
 
@@ -97,6 +100,12 @@ def week(project: Project) -> list[Day]:
     found = {row["day"]: row["num"] for row in rows}
     days = (since + timedelta(days=number) for number in range(DAYS))
     return [Day(day, found.get(day, 0)) for day in days]
+
+
+def agreement_of(project: Project, *, num: int) -> Agreement:
+    """Kept for an hour per number of rankings (in steps of a hundredth): its bootstrap takes seconds for many."""
+    key = f"agreement-{project.pk}-{num - num % max(1, num // 100)}"
+    return cast(Agreement, cache.get_or_set(key, lambda: agreement.of_project(project), 3600))
 
 
 def newest_reward_report(project: Project) -> tuple[Model, dict[str, Any]] | None:

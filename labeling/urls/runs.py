@@ -9,6 +9,7 @@ urlpatterns: list[URLPattern] = [
     path("runs/", runs.show_all, name="runs"),
     path("runs/new/", runs.choose, name="run_new"),
     path("runs/new/<slug:stage>/", runs.create, name="run_new_stage"),
+    path("runs/compare/", runs.compare, name="runs_compare"),
     path("runs/<uuid:uid>/", runs.show, name="run"),
     path("runs/<uuid:uid>/curves/", runs.show, {"tab": "curves"}, name="run_curves"),
     path("runs/<uuid:uid>/log/", runs.show, {"tab": "log"}, name="run_log"),

@@ -18,9 +18,11 @@ from labeling.views.run_tabs import accuracies
 @member(Role.REVIEWER)
 def show(request: ProjectRequest) -> HttpResponse:
     """Its live part is asked for every few seconds."""
-    is_part = bool(request.headers.get("HX-Request"))
-    context = _live(request) if is_part else _live(request) | _week(request) | {"form": RoundForm()}
-    return render(request, "dashboard/parts/live.html" if is_part else "dashboard/show.html", context)
+    context = _live(request)
+    if request.headers.get("HX-Request"):
+        return render(request, "dashboard/parts/live.html", context)
+    num_rankings = next(station.num for station in context["stations"] if station.page == "rankings")
+    return render(request, "dashboard/show.html", context | _week(request, num_rankings) | {"form": RoundForm()})
 
 
 def _live(request: ProjectRequest) -> dict[str, Any]:
@@ -38,12 +40,13 @@ def _live(request: ProjectRequest) -> dict[str, Any]:
     }
 
 
-def _week(request: ProjectRequest) -> dict[str, Any]:
+def _week(request: ProjectRequest, num_rankings: int) -> dict[str, Any]:
     days = dashboard.week(request.project)
     newest = dashboard.newest_reward_report(request.project)
     return {
         "days": days,
         "most": max(day.num_rankings for day in days),
+        "agreement": dashboard.agreement_of(request.project, num=num_rankings),
         "num_this_week": sum(day.num_rankings for day in days),
         "reward_model": newest[0] if newest else None,
         "accuracies": accuracies(newest[1]) if newest else [],

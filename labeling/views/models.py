@@ -10,7 +10,8 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling.models import Model, Role
 from labeling.permissions import ProjectRequest, member
 from labeling.services import lineage, registry
-from labeling.views.run_tabs import accuracies, figures
+from labeling.services.comparison import figures
+from labeling.views.run_tabs import accuracies
 
 PER_PAGE = 50
 ACTIONS = {

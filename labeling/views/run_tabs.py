@@ -5,6 +5,7 @@ from typing import Any, Final
 from labeling.forms.runs import NoteForm, TasksForm
 from labeling.models import Model, Run, RunLog, RunMetric
 from labeling.services import runs
+from labeling.services.comparison import figures
 from training.contract import configs
 from training.contract.configs import STAGES
 
@@ -36,25 +37,6 @@ def _overview(run: Run) -> dict[str, Any]:
         ),
         **_curves(run),
     }
-
-
-def figures(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """The plain values of a nested report, named by their path; lists stay in the file."""
-    found: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        path = f"{prefix}{name}"
-        if isinstance(value, dict):
-            found += figures(value, f"{path} · ")
-        elif isinstance(value, int | float | str) and not isinstance(value, bool):
-            found.append((path.replace("_", " "), plain(value)))
-    return found
-
-
-def plain(value: float | str) -> str:
-    """Four digits of a fraction, and 1e-08 instead of 0.00000001."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def accuracies(report: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from labeling.forms.runs import NoteForm, StageForm, TasksForm, initial_values
 from labeling.models import Prompt, Role, Run, RunLog, RunMetric, Snapshot, Stage
 from labeling.permissions import ProjectRequest, member
-from labeling.services import artifacts, runs, tasks
+from labeling.services import artifacts, comparison, runs, tasks
 from labeling.views import run_tabs
 from training.contract import configs
 from training.contract.configs import STAGES, ConfigError
@@ -41,6 +41,18 @@ def show_all(request: ProjectRequest) -> HttpResponse:
         "is_live": any(run.is_live for run in page),
     }
     return render(request, "runs/parts/table.html" if request.headers.get("HX-Request") else "runs/list.html", context)
+
+
+@require_GET
+@member(Role.REVIEWER)
+def compare(request: ProjectRequest) -> HttpResponse:
+    """Up to ten runs side by side: what differs, and their curves in one chart per metric."""
+    wanted = [uid for uid in map(as_uid, request.GET.getlist("run")) if uid][: comparison.MOST]
+    found = comparison.of(Run.objects.filter(project=request.project, uid__in=wanted))
+    if len(found.runs) < 2:
+        messages.error(request, "Choose two runs or more to compare.")
+        return redirect("runs", request.project.slug)
+    return render(request, "runs/compare.html", {"nav": "runs", "comparison": found})
 
 
 @require_GET
@@ -198,19 +210,19 @@ def _initial(request: ProjectRequest, stage: str, clone: Run | None) -> dict[str
 
 
 def _named_snapshot(request: ProjectRequest) -> Snapshot | None:
-    uid = _uid(request, "snapshot")
+    uid = as_uid(request.GET.get("snapshot", ""))
     return Snapshot.objects.filter(project=request.project, uid=uid).first() if uid else None
 
 
 def _named_run(request: ProjectRequest, stage: str) -> Run | None:
-    uid = _uid(request, "from")
+    uid = as_uid(request.GET.get("from", ""))
     return Run.objects.filter(project=request.project, stage=stage, uid=uid).first() if uid else None
 
 
-def _uid(request: ProjectRequest, name: str) -> UUID | None:
-    """A UUID of the query; anything else is as if it were not there."""
+def as_uid(text: str) -> UUID | None:
+    """Anything in a query that is no UUID is as if it were not there."""
     try:
-        return UUID(request.GET.get(name, ""))
+        return UUID(text)
     except ValueError:
         return None
 

@@ -320,6 +320,23 @@ def test_the_list_is_filtered_by_stage_and_state(manager: Client, people: People
     assert list(manager.get(address("runs"), {"stage": "sft"}).context["page"]) == []
 
 
+def test_comparing_shows_what_differs_and_no_more(manager: Client, people: People, make_run: Any) -> None:
+    preset = configs.preset("reward", "tiny-cpu")
+    one, other = make_run(config=preset), make_run(config=preset | {"num_epochs": 9})
+    Run.objects.filter(pk=other.pk).update(result={"summary": {"accuracy": {"valid": {"value": 0.71}}}})
+    page = manager.get(address("runs_compare"), {"run": [str(one.uid), str(other.uid)]})
+    found = page.context["comparison"]
+    assert dict(found.options)["num_epochs"] == [str(preset["num_epochs"]), "9"]
+    assert "learning_rate" not in dict(found.options)
+    assert found.results == [("accuracy · valid · value", ["–", "0.71"])]
+
+
+def test_comparing_needs_two_runs_of_the_project(manager: Client, make_run: Any) -> None:
+    run = make_run()
+    page = manager.get(address("runs_compare"), {"run": [str(run.uid), "x", run.pk]}, follow=True).content.decode()
+    assert "Choose two runs" in page
+
+
 def test_promoting_makes_one_current_policy_and_retiring_it_is_refused(manager: Client, make_model: Any) -> None:
     old, new, reward = make_model("old", is_current=True), make_model("new"), make_model("judge", kind="reward")
     manager.post(address("model_promote", new.uid))
