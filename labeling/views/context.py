@@ -8,9 +8,10 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, resolve, reverse
 
 from labeling.models import Project, Role
-from labeling.permissions import RANK
+from labeling.permissions import RANK, role_in
 
 THEMES = ("light", "dark")
+OWN_PAGES = ("/me/", "/accounts/")
 # (key of the station, what it is called, name of its URL); the flow in its direction.
 FLOW = [
     ("prompts", "Prompts", "prompts"),
@@ -43,8 +44,7 @@ class Link:
 
 def frame(request: HttpRequest) -> dict[str, Any]:
     """Everything that asks the database is a callable: a page without a top bar asks nothing."""
-    project: Project | None = getattr(request, "project", None)
-    role: Role | None = getattr(request, "role", None)
+    project, role = _place(request)
     theme = request.COOKIES.get("theme", "")
     return {
         "theme": theme if theme in THEMES else "",
@@ -57,6 +57,17 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "own_links": cache(lambda: _own_links(project, role)),
         "switcher": cache(lambda: list(Project.objects.visible_to(request.user).distinct()[:30])),  # type: ignore[arg-type]
     }
+
+
+def _place(request: HttpRequest) -> tuple[Project | None, Role | None]:
+    """The project of the address. Pages about oneself keep the navigation of the project one was in last."""
+    if hasattr(request, "project"):
+        return request.project, getattr(request, "role", None)
+    if not request.path.startswith(OWN_PAGES) or not request.user.is_authenticated:
+        return None, None
+    visible = Project.objects.visible_to(request.user).distinct()
+    project = visible.filter(slug=request.session.get("project", "")).first()
+    return project, role_in(project, request.user) if project else None
 
 
 def _navigation(project: Project | None, role: Role | None) -> list[Link]:

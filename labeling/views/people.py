@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from labeling.forms.people import InviteForm, JoinForm, MeForm, PersonForm
 from labeling.models import Invitation, Membership, Project, Role
-from labeling.permissions import ProjectRequest, member, role_in
+from labeling.permissions import ProjectRequest, member
 from labeling.services import people as service
 from labeling.views.frame import PersonRequest, landing
 
@@ -152,7 +152,7 @@ def _logged_in(request: HttpRequest, membership: Membership) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def me(request: PersonRequest) -> HttpResponse:
-    """One's own page; the frame shows the project one was in last."""
+    """One's own page."""
     form = MeForm(request.POST or None, instance=request.user)
     if request.method == "POST" and form.is_valid():
         form.save()
@@ -160,8 +160,5 @@ def me(request: PersonRequest) -> HttpResponse:
         return redirect("me")
     request.user.refresh_from_db()
     visible = Project.objects.visible_to(request.user).distinct()
-    project = visible.filter(slug=request.session.get("project", "")).first()
-    role = role_in(project, request.user) if project else None
-    request.project, request.role = project, role  # type: ignore[attr-defined]
     context = {"form": form, "rows": service.own_figures(user=request.user, projects=visible), "nav": "me"}
     return render(request, "people/me.html", context)

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal import auth as totp
 from django.test import Client
 
@@ -72,6 +73,7 @@ def test_changing_the_password_logs_the_other_devices_out(people: People) -> Non
 def test_the_second_step_is_asked_for_once_it_is_switched_on(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client()
     log_in(client, "mira@example.org")
+    EmailAddress.objects.create(user=people.manager, email="mira@example.org", primary=True, verified=False)
     client.post("/accounts/reauthenticate/", {"password": "a long password"})
     page = client.get("/accounts/2fa/totp/activate/")
     assert b"data:image/svg+xml" in page.content
@@ -89,9 +91,27 @@ def test_the_second_step_is_asked_for_once_it_is_switched_on(people: People, mon
     assert later.get("/me/").status_code == 200
 
 
+def test_nobody_takes_another_address_by_themselves(people: People, client: Client) -> None:
+    log_in(client, "lena@example.org")
+    client.post("/accounts/email/", {"action_add": "", "email": "boss@example.org"})
+    client.post("/accounts/email/", {"action_primary": "", "email": "boss@example.org"})
+    people.labeler.refresh_from_db()
+    assert people.labeler.email == "lena@example.org"
+    assert not EmailAddress.objects.filter(email="boss@example.org").exists()
+
+
+def test_account_pages_keep_the_navigation_of_the_project_one_was_in(people: People, client: Client) -> None:
+    log_in(client, "lena@example.org")
+    assert b'class="flow"' not in client.get("/accounts/2fa/").content
+    client.get("/p/tea/guidelines/")
+    assert b'class="flow"' in client.get("/accounts/2fa/").content
+    people.project.memberships.filter(user=people.labeler).update(is_active=False)
+    assert b"Tea" not in client.get("/accounts/2fa/").content
+
+
 @pytest.mark.parametrize(
     "address",
-    ["/accounts/2fa/", "/accounts/sessions/", "/accounts/password/change/", "/accounts/email/", "/accounts/logout/"],
+    ["/accounts/2fa/", "/accounts/sessions/", "/accounts/password/change/", "/accounts/logout/"],
 )
 def test_account_pages_are_in_the_frame(people: People, client: Client, address: str) -> None:
     log_in(client, "lena@example.org")
