@@ -19,7 +19,7 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**{key: value for key, value in os.environ.items() if key not in hidden}, **more}
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 15) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
