@@ -18,7 +18,7 @@ class People:
     stranger: User
 
 
-@pytest.fixture()
+@pytest.fixture
 def people(db: Any) -> People:
     """A project with a manager, a reviewer and two labelers; a stranger is in another project."""
     project = Project.objects.create(slug="tea", name="Tea")
@@ -40,7 +40,7 @@ def people(db: Any) -> People:
     )
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_prompt(people: People) -> Any:
     """`make_prompt("text", k=4)` → a prompt with k responses of an external model."""
     import hashlib
