@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from django.test import Client
 from playwright.sync_api import Page, expect
 
 from labeling.models import Draft, Prompt, Ranking, Response, Skip, Slot, Task
@@ -157,7 +158,7 @@ def test_without_javascript_the_form_does_the_same(open_as: Any, people: Any, as
     page.get_by_role("button", name="Start ranking").click()
     assert page.url.endswith(address(first))
     page.locator("select[name=rank_A]").select_option("2")
-    page.get_by_role("button", name="Save draft").click()
+    page.locator("[data-plain]").click()
     assert page.locator("select[name=rank_A]").input_value() == "2"
     page.get_by_role("button", name="Submit").click()
     expect(page.locator("[data-errors]")).to_contain_text("B has no rank yet")
@@ -239,6 +240,66 @@ def test_a_lost_connection_keeps_the_work_and_sends_it_later(open_as: Any, peopl
     page.context.set_offline(False)
     wait_for_rankings(page, 1)
     assert said(Ranking.objects.get()) == [2, 1]
+
+
+def test_offline_goes_on_with_the_page_fetched_ahead_and_sends_both_in_the_end(
+    open_as: Any, people: Any, ask_to_rank: Any
+) -> None:
+    first, second = ask_to_rank(k=2, num=2)
+    page = open_as(people.labeler, address(first))
+    with page.expect_response(lambda answer: answer.url.endswith(address(second))):
+        pass
+    page.wait_for_timeout(200)
+    page.context.set_offline(True)
+    press(page, "2", "1", "Control+Enter")
+    expect(page.locator(".work-prompt")).to_contain_text(second.prompt.text)
+    expect(page.locator("[data-outbox]")).to_have_text("1 answer waits here for the connection.")
+    press(page, "1", "1", "Control+Enter")
+    expect(page.locator("[data-outbox]")).to_have_text("2 answers wait here for the connection.")
+    assert not Ranking.objects.exists()
+    page.context.set_offline(False)
+    wait_for_rankings(page, 2)
+    assert {ranking.task: said(ranking) for ranking in Ranking.objects.all()} == {first: [2, 1], second: [1, 1]}
+
+
+def test_an_answer_outlives_the_tab_it_was_given_in(open_as: Any, people: Any, ask_to_rank: Any) -> None:
+    (task,) = ask_to_rank(k=2)
+    page = open_as(people.labeler, address(task))
+    origin = page.url.split("/p/")[0]
+    page.route("**/submit/", lambda route: route.abort())
+    press(page, "2", "1", "Control+Enter")
+    expect(page.locator("[data-outbox]")).to_have_text("1 answer waits here for the connection.")
+    given = page.evaluate("new Date().toISOString()")
+    page.goto("about:blank")
+    assert not Ranking.objects.exists()
+    page.unroute("**/submit/")
+    page.wait_for_timeout(1100)
+    page.goto(origin + "/p/tea/work/")
+    wait_for_rankings(page, 1)
+    ranking = Ranking.objects.get()
+    assert said(ranking) == [2, 1]
+    assert ranking.client_time is not None
+    assert ranking.client_time.isoformat() <= given  # when it was given, not when it arrived
+    expect(page.locator("[data-outbox]")).to_be_hidden()
+
+
+def test_another_person_at_the_same_browser_never_sends_it(open_as: Any, people: Any, ask_to_rank: Any) -> None:
+    (task,) = ask_to_rank(k=2)
+    page = open_as(people.labeler, address(task))
+    origin = page.url.split("/p/")[0]
+    page.route("**/submit/", lambda route: route.abort())
+    press(page, "2", "1", "Control+Enter")
+    expect(page.locator("[data-outbox]")).to_contain_text("1 answer waits")
+    page.unroute("**/submit/")
+    page.context.clear_cookies()
+    page.goto("about:blank")
+    client = Client()
+    client.force_login(people.labeler2)
+    page.context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": origin}])
+    page.goto(origin + "/p/tea/work/")
+    page.wait_for_timeout(1500)
+    expect(page.locator("[data-outbox]")).to_be_hidden()
+    assert not Ranking.objects.exists()
 
 
 def test_what_the_server_refuses_stays_on_the_page(open_as: Any, people: Any, ask_to_rank: Any) -> None:
@@ -374,3 +435,17 @@ def test_the_api_describes_itself_without_another_host(open_as: Any, people: Any
     page = open_as(people.labeler, "/api/docs/")
     expect(page.locator(".opblock-summary-path").first).to_contain_text("projects")
     expect(page.locator(".opblock")).to_have_count(9)
+
+
+def test_enter_on_a_flag_neither_skips_nor_submits(open_as: Any, people: Any, ask_to_rank: Any) -> None:
+    (task,) = ask_to_rank(k=2)
+    for with_scripts in (True, False):
+        page = open_as(people.labeler, address(task), java_script_enabled=with_scripts)
+        page.locator("#card-A summary").click()
+        page.locator("input[name=flags_A]").first.focus()
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(300)
+        assert page.url.endswith(address(task))
+    assert not Skip.objects.exists()
+    assert not Ranking.objects.exists()
+    assert Slot.objects.get().state == Slot.State.HELD

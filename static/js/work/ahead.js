@@ -28,6 +28,7 @@ export function fetchAhead(form, { kinds, signal }) {
   signal.addEventListener("abort", () => clearTimeout(timer));
 
   return {
+    hasPage: () => Boolean(held?.page),
     async renew() { if (held) await send(form, address("apiRenew")); },
     /* The page that was fetched, or null. Afterwards it is the caller's to show. */
     take() { isUsed = held !== null; clearTimeout(timer); return held; },

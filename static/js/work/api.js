@@ -10,7 +10,7 @@ export class ApiError extends Error {
 
 /* The cookie's token first: a log-in in another window has changed it since this page was made. */
 function csrfToken(form) {
-  return /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1] ?? form.elements.csrfmiddlewaretoken.value;
+  return /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1] ?? form.elements?.csrfmiddlewaretoken.value;
 }
 
 export async function send(form, url, body, { method = "POST", keepalive = false } = {}) {

@@ -2,12 +2,18 @@
 
 import { send } from "./api.js";
 import { announce } from "./announce.js";
-
-const RETRY = 4000;
+import { deliver, isFinal, keep, keepSending } from "./outbox.js";
 
 export function bindSending(form, { read, check, draft, ahead, clock, start, signal }) {
   const submitButton = form.querySelector("[data-submit]");
   let isBusy = false;
+  let atHand = null; // the key of the answer that this page itself is sending
+  let stuck = null; // the key of the answer that keeps this page from going on
+  const outbox = keepSending(form, {
+    signal,
+    except: () => atHand,
+    onSent: (key) => { if (key === stuck) goOn(); },
+  });
 
   function show(errors, lead = "Not sent yet.") {
     const place = form.querySelector("[data-errors]");
@@ -35,26 +41,36 @@ export function bindSending(form, { read, check, draft, ahead, clock, start, sig
     show({});
     busy(true);
     await draft.stop();
-    await deliver({ ...read(), ...circumstances() });
-  }
-
-  /* Sends until the server has answered. A lost connection is waited for; the key makes repeats harmless. */
-  async function deliver(body) {
+    const body = { ...read(), ...circumstances() };
+    const entry = { key: body.idempotency_key, labeler: form.dataset.labeler, url: form.dataset.apiSubmit, page: location.pathname, body };
+    atHand = entry.key;
+    await keep(entry);
     try {
-      const taken = await send(form, form.dataset.apiSubmit, body);
+      const taken = await deliver(form, entry);
       announce(form, taken.is_surplus ? "Sent, and kept as an extra." : "Sent.");
       await goOn();
     } catch (error) {
-      if (error.status === undefined || error.status >= 500 || error.status === 429) {
-        show({ wait: "The server does not answer. Your work is kept here and sent as soon as it does." }, "Not sent yet.");
-        setTimeout(() => { if (!signal.aborted) deliver(body); }, RETRY);
-        return;
-      }
-      busy(false);
-      draft.resume();
-      show(Object.keys(error.errors).length ? error.errors : { detail: error.message });
-      announce(form, `Not sent. ${error.message}`);
+      atHand = null;
+      if (isFinal(error)) refused(error);
+      else await later(error, entry);
     }
+  }
+
+  function refused(error) {
+    busy(false);
+    draft.resume();
+    show(Object.keys(error.errors ?? {}).length ? error.errors : { detail: error.message });
+    announce(form, `Not sent. ${error.message}`);
+  }
+
+  /* The answer is safe in the outbox: go on if the next page is here already, else wait on this one. */
+  async function later(error, entry) {
+    if (error.status !== 403 && ahead.hasPage()) { await goOn(); return; }
+    stuck = entry.key;
+    const why = error.status === 403 ? error.message : "The server does not answer. Your work is kept here and sent as soon as it does.";
+    show({ why });
+    announce(form, why);
+    await outbox.tell();
   }
 
   function circumstances() {
@@ -76,7 +92,7 @@ export function bindSending(form, { read, check, draft, ahead, clock, start, sig
     } catch (error) {
       busy(false);
       draft.resume();
-      show({ skip: error.message }, "Not skipped.");
+      show({ skip: error.status === undefined ? "The server does not answer." : error.message }, "Not skipped.");
     }
   }
 
@@ -113,7 +129,7 @@ export function bindSending(form, { read, check, draft, ahead, clock, start, sig
     const action = event.submitter?.value ?? "submit";
     if (action === "submit") { event.preventDefault(); submit(); }
     else if (action === "skip") { event.preventDefault(); skip(); }
-    else draft.stop();
+    else if (action === "draft") { event.preventDefault(); draft.changed(); } // Enter in a field: harmless
   }, { signal });
 
   return { submit, isBusy: () => isBusy };
