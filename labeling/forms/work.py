@@ -33,7 +33,7 @@ class CardForm:
 
 
 def fill_cards(sheet: Sheet, filled: Mapping[str, Any], errors: Mapping[str, str]) -> list[CardForm]:
-    """The sheet's cards with what was said so far. A draft is whatever some client saved: what does not fit is empty."""
+    """The sheet's cards with what was said so far. A draft is what some client saved: what does not fit is empty."""
     ranks, ratings, flags, notes = (_mapping(filled.get(name)) for name in ("ranks", "ratings", "flags", "notes"))
     return [
         CardForm(

@@ -1,4 +1,4 @@
-"""{% static_if_there 'vendor/x.js' %}: the file's address, or nothing when it was not installed: the page works without."""
+"""{% static_if_there 'vendor/x.js' %}: the file's address, or nothing where it was not installed."""
 
 from django import template
 from django.contrib.staticfiles import finders
