@@ -87,6 +87,7 @@ RULES: dict[str, str] = {
     # Dashboard, runs, models and rounds: reviewers read, managers act
     "dashboard": REVIEWER,
     "runs": REVIEWER,
+    "runs_compare": REVIEWER,
     "run_new": MANAGER,
     "run_new_stage": MANAGER,
     "run": REVIEWER,
