@@ -25,8 +25,10 @@ class CountingReward(torch.nn.Module):
         super().__init__()
         self.score = torch.nn.Linear(1, 1, bias=False)
         torch.nn.init.ones_(self.score.weight)
+        self.num_rows: list[int] = []
 
     def base_model(self, *, input_ids: torch.Tensor, **_: Any) -> SimpleNamespace:
+        self.num_rows.append(len(input_ids))
         return SimpleNamespace(last_hidden_state=(input_ids == WANTED).float().cumsum(dim=1)[:, :, None])
 
 
@@ -126,6 +128,13 @@ def test_the_ratio_is_exactly_one_at_the_first_minibatch_and_not_after() -> None
     figures = make_learner(models).learn(batch, [plan], no_text())
     assert figures["ppo/first_ratio_error"] == 0.0
     assert figures["ppo/ratio_error"] > 0.0
+
+
+def test_rows_are_judged_in_the_micro_batches_that_learn() -> None:
+    # on a larger model the last digits depend on which rows share a forward pass, and the first ratio would not be 1
+    models = make_models()
+    _, plan = collect(models, 0, num_rows=14, minibatch_size=8, micro_batch_size=5)
+    assert models.reward.num_rows == [len(rows) for minibatch in plan for rows in minibatch] == [5, 3, 5, 1]
 
 
 def test_the_reference_and_the_reward_model_never_move() -> None:

@@ -59,6 +59,14 @@ def test_every_process_iteration_and_seed_draws_other_numbers() -> None:
     assert torch.equal(plan().uniforms(1, num_draws=3), plan().uniforms(1, num_draws=3))
 
 
+def test_every_process_shuffles_its_own_rows_and_reads_other_text() -> None:
+    first, second = (plan(batch_size=32, process=process, num_processes=2) for process in (0, 1))
+    assert not torch.equal(torch.cat(first.plans(0)[0][0]), torch.cat(second.plans(0)[0][0]))
+    pieces = schedule.TextPieces(num_pieces=2, num_tokens=5, pad_token_id=0, device="cpu")
+    texts = [next(half.text(list(range(100, 400)), 0, pieces=pieces)).input_ids_BT for half in (first, second)]
+    assert not torch.equal(texts[0], texts[1])
+
+
 def test_inner_epochs_shuffle_anew() -> None:
     first, second = plan(batch_size=32, num_inner_epochs=2).plans(0)
     assert not torch.equal(torch.cat(first[0]), torch.cat(second[0]))

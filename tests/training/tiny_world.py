@@ -46,6 +46,7 @@ class World:
             "max_new_tokens": 8,
             "checkpoint_every": 2,
             "ema_decay": 0.5,
+            "learning_rate": 3e-4,
         }
 
 

@@ -167,7 +167,7 @@ class PPOConfig(TrainingConfig):
     )
 
     learning_rate: float = option(
-        3e-4,
+        1.5e-4,
         "Policy learning rate, constant after warm-up. The paper searches it per model size and prints 9e-6 only for"
         " the value function.",
         group="optimisation",
