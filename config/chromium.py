@@ -1,4 +1,4 @@
-"""The browser for the browser tests: one that is there, or Debian's."""
+"""The browser for the browser tests: one that is there, or Debian's. Prints where it is."""
 
 import os
 import shutil
@@ -27,9 +27,9 @@ def install() -> None:
     sudo = [] if os.getuid() == 0 else ["sudo", "-n"]
     if apt_get is None or (sudo and shutil.which("sudo") is None):
         return
-    print("podium: installing chromium for the browser tests", flush=True)
+    print("podium: installing chromium for the browser tests", file=sys.stderr)
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run([*sudo, apt_get, "update", "-qq"], env=env, check=False)
+    subprocess.run([*sudo, apt_get, "update", "-qq"], env=env, check=False, stdout=subprocess.DEVNULL)
     subprocess.run(
         [*sudo, apt_get, "install", "-y", "-qq", "chromium"], env=env, check=False, stdout=subprocess.DEVNULL
     )
@@ -45,6 +45,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    print(find())
     return 0
 
 

@@ -68,6 +68,7 @@ def test_it_starts_greets_stops_and_goes_on_where_it_was(home: Path) -> None:
     first.wait_for("default@")
     first.interrupt()
     assert "everything is kept" in first.output()
+    assert first.output().count("manager@podium.example") == 1
     assert processes_of(home) == []
     key = (home / "secret_key").read_text()
 
