@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import hypothesis
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from hypothesis import strategies as st
 
 from labeling.forms.runs import StageForm, initial_values
 from labeling.models import Model, Response, Run, RunLog, RunMetric, Task
@@ -175,6 +177,28 @@ def test_a_rule_between_fields_is_judged_by_the_config_and_named(
     response = manager.post(address("run_new_stage", "sft"), posted("sft", people, tiny_width="130", tiny_heads="4"))
     assert "Must be a multiple of 4 heads" in response.context["form"].errors["tiny_width"][0]
     assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_whatever_is_sent_a_form_takes_only_what_the_stage_would_take(
+    people: People, make_model: Any, make_snapshot: Any, stage: str
+) -> None:
+    make_model(is_current=True)
+    judge = make_model("judge", kind="reward")
+    snapshots = {kind: make_snapshot(kind) for kind in ("reward", "sft", "prompts", "text")}
+    given = {"reward_model": judge.uid, "dataset": snapshots["reward"].uid} if stage == "evaluate" else {}
+    assert StageForm(posted(stage, people, **given), project=people.project, stage=stage).is_valid()
+    names = [spec.name for spec in configs.specs(STAGES[stage])] + ["hub_name", "name", "note", "preset"]
+    numbers = st.one_of(st.integers(), st.floats()).map(str)
+
+    @hypothesis.settings(max_examples=25, deadline=None, database=None)
+    @hypothesis.given(st.dictionaries(st.sampled_from(names), st.one_of(st.text(max_size=40), numbers), max_size=6))
+    def check(changes: dict[str, str]) -> None:
+        form = StageForm(posted(stage, people, **given | changes), project=people.project, stage=stage)
+        if form.is_valid():
+            runs.check(project=people.project, stage=stage, config=form.config(), inputs=form.inputs())
+
+    check()
 
 
 @pytest.mark.parametrize("path", ["/etc", "../../secrets", "./x", "a/b/c", "~root/x"])
