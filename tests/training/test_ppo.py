@@ -86,11 +86,12 @@ def test_the_moving_average_is_what_is_published(finished: Path, world: World) -
 
 def test_the_value_function_starts_as_the_reward_model_and_has_its_own_weights(finished: Path, world: World) -> None:
     state = load_file(finished / "checkpoints" / "step-00000006" / "tensors.safetensors")
-    reward = load_file(world.reward / "model.safetensors")["transformer.wte.weight"]
-    value, policy = state["/value/transformer.wte.weight"], state["/policy/transformer.wte.weight"]
-    assert not torch.equal(value, reward)
-    assert (value - reward).norm() < 0.2 * reward.norm()
-    assert not torch.equal(value, policy)
+    reward = load_file(world.reward / "model.safetensors")
+    for name in ("transformer.wte.weight", "score.weight"):
+        value = state[f"/value/{name}"]
+        assert not torch.equal(value, reward[name])
+        assert (value - reward[name]).norm() < 0.2 * reward[name].norm()
+    assert not torch.equal(state["/value/transformer.wte.weight"], state["/policy/transformer.wte.weight"])
 
 
 def test_two_runs_of_one_config_are_the_same_to_the_last_digit_and_another_seed_is_not(
