@@ -449,3 +449,34 @@ def test_enter_on_a_flag_neither_skips_nor_submits(open_as: Any, people: Any, as
     assert not Skip.objects.exists()
     assert not Ranking.objects.exists()
     assert Slot.objects.get().state == Slot.State.HELD
+
+
+def test_two_at_a_time_finds_the_order_with_the_fewest_questions(open_as: Any, people: Any, ask_to_rank: Any) -> None:
+    (task,) = ask_to_rank(k=5)
+    page = open_as(people.labeler, address(task))
+    wanted = {"A": 3, "B": 1, "C": 2, "D": 1, "E": 4}  # what this labeler has in mind; B and D are as good
+    press(page, "t")
+    num_questions = 0
+    while page.locator("#guided[open]").count():
+        left, right = (wanted[letter] for letter in page.locator("#guided .response-letter").all_inner_texts())
+        press(page, "ArrowLeft" if left < right else "ArrowRight" if right < left else "=")
+        num_questions += 1
+    assert num_questions <= 8  # log2(2) + log2(3) + log2(4) + log2(5), each rounded up
+    press(page, "Control+Enter")
+    wait_for_rankings(page, 1)
+    assert said(Ranking.objects.get()) == [3, 1, 2, 1, 4]
+
+
+def test_two_at_a_time_can_be_undone_and_left(open_as: Any, people: Any, ask_to_rank: Any) -> None:
+    (task,) = ask_to_rank(k=3)
+    page = open_as(people.labeler, address(task))
+    press(page, "t")
+    pair = page.locator("#guided .response-letter")
+    assert pair.all_inner_texts() == ["A", "B"]
+    press(page, "ArrowRight")
+    assert pair.all_inner_texts() != ["A", "B"]
+    press(page, "Backspace")
+    assert pair.all_inner_texts() == ["A", "B"]
+    press(page, "Escape")
+    expect(page.locator("[data-order]")).to_have_text("")
+    assert not Ranking.objects.exists()

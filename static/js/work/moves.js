@@ -23,6 +23,12 @@ export class Moves {
     this.board.focus(next ?? letter, { keepAt: next ? at : null });
   }
 
+  /* The whole order at once, as the guided sort found it; one undo takes it back. */
+  placeAll(ranks) {
+    this.#change(ranks, this.board.letters[0]);
+    announce(this.form, `All placed: ${this.board.summary()}.`);
+  }
+
   tie(letter) {
     const other = this.#toTieWith(letter);
     if (!other) return announce(this.form, "There is no card above to tie with.");

@@ -8,6 +8,7 @@ import { Compare } from "./compare.js";
 import { bindDialogs, foldPrompt, standBelowBar } from "./dialogs.js";
 import { bindDrag } from "./drag.js";
 import { keepDraft } from "./drafts.js";
+import { Guided } from "./guided.js";
 import { bindKeys } from "./keys.js";
 import { keepLease } from "./lease.js";
 import { Moves } from "./moves.js";
@@ -108,6 +109,7 @@ function start() {
     skip.open = true;
     skip.querySelector("select").focus();
   };
+  const guided = form.querySelector("#guided") && new Guided(form, board, { onRanks: (ranks) => moves.placeAll(ranks) });
   const openDialog = (id) => { const dialog = document.getElementById(id); if (dialog) dialog.showModal(); };
   const here = () => board.current ?? board.order()[0];
 
@@ -122,6 +124,8 @@ function start() {
     if (made?.dataset.does === "tie") moves.tie(made.dataset.letter);
     if (made?.dataset.does === "compare") compare.open(made.dataset.letter);
     if (event.target.closest("[data-undo]")) moves.undo();
+    if (event.target.closest("[data-guided]")) guided.open();
+    if (event.target.closest("[data-guided-undo]")) guided.undo();
   }, { signal });
   form.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
@@ -148,13 +152,17 @@ function start() {
     digit: (digit) => (moves.isRating ? moves.rate(here(), digit) : moves.put(here(), digit)),
     0: () => moves.takeOff(here()), "=": () => moves.tie(here()),
     "Shift+ArrowUp": () => moves.step(here(), -1), "Shift+ArrowDown": () => moves.step(here(), 1),
-    f: toggleRemarks, n: toggleNone, s: openSkip, r: () => moves.switchPhase(),
+    t: () => guided?.open(), f: toggleRemarks, n: toggleNone, s: openSkip, r: () => moves.switchPhase(),
     Backspace: () => moves.undo(), "Ctrl+Enter": submit,
   }, { signal });
   bindDrag(form, board, { onDropped: (letter, before) => moves.noteOutside(letter, before) });
   new ResizeObserver(() => board.measure()).observe(form);
   refresh();
   board.focus(board.notPlaced()[0] ?? board.order()[0]);
+  if (guided) {
+    form.querySelector("[data-guided]").hidden = false;
+    if (!moves.isRating) guided.startIfWanted();
+  }
 
   function sendByApi() {
     const ahead = fetchAhead(form, { kinds: ["rank", "compare"], signal });
