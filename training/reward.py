@@ -225,7 +225,7 @@ def learn(
         (loss / total_weight).backward()  # type: ignore[no-untyped-call]
         _add(sums, loss.item(), scores_N.detach(), part)
     norm = optimiser_step(
-        optimizer,
+        [optimizer],
         learning_rate=learning_rate,
         max_grad_norm=setup.config.max_grad_norm,
         batch=partial(token_rows, elements, pad_id=setup.text.pad_id),

@@ -13,6 +13,7 @@ between equal runs.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -28,13 +29,14 @@ from training.engine.batches import Cuts, Example
 from training.engine.checkpoints import Checkpoints
 from training.engine.device import Compute, choose, restore_rng_state, rng_state, seed_everything
 from training.engine.measure import Judges, NamedPrompt, answer, summary
-from training.engine.optim import adamw, check_finite, cosine_lr, optimiser_step
+from training.engine.optim import adamw, check_finite, cosine_lr, muon_and_adamw, optimiser_step
 from training.engine.rollout import SamplingRule
 from training.engine.runlog import Cancelled, RunLog, throughput
 from training.engine.scoring import Episodes, episodes, response_logprobs
 from training.engine.text import Text, byte_text, load_text
 
 PRETRAIN_WARMUP_FRACTION = 0.02
+Optimizers = Sequence[torch.optim.Optimizer]
 
 
 def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
@@ -57,9 +59,8 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
     log.say(f"{plan.pretrain_steps} steps of pretraining, {plan.sft_steps} of SFT; selection by {judge_name}")
 
     # 4. Go on where a killed run stopped
-    optimizer = adamw(model, config)
     checkpoints = Checkpoints(run_dir.checkpoints, say=log.say)
-    done, best = resume(checkpoints, model, optimizer, log)
+    done, best, optimizers = resume(setup, plan, checkpoints, log)
 
     # 5. Learn
     models.set_residual_dropout(model, config.dropout)
@@ -69,9 +70,9 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
         name = "pretrain" if is_pretraining else "sft"
         log.phase(name)
         if step == plan.pretrain_steps:
-            optimizer.state.clear()  # another loss, another learning rate: old moments would mislead
+            optimizers = [adamw(model, config)]
         examples = plan.examples(config, material, step)
-        values, num_tokens = learn(setup, optimizer, examples, learning_rate=plan.rate(config, step), name=name)
+        values, num_tokens = learn(setup, optimizers, examples, learning_rate=plan.rate(config, step), name=name)
         if not is_pretraining:
             values["sft/epoch"] = (step - plan.pretrain_steps + 1) / plan.steps_per_epoch
         is_better = False
@@ -85,7 +86,8 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
         # 6. Keep what a resumed run needs
         is_due = (step + 1) % config.checkpoint_every == 0 or step + 1 == plan.num_steps
         if is_better or is_due or log.cancel_asked:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rng": rng_state(), "best": best}
+            optimizer_states = [optimizer.state_dict() for optimizer in optimizers]
+            state = {"model": model.state_dict(), "optimizers": optimizer_states, "rng": rng_state(), "best": best}
             checkpoints.save(step + 1, state, best=best)
         log.step_done(step + 1)
         if log.cancel_asked:
@@ -195,8 +197,10 @@ class Plan:
         """The batch of a step: a function of the step and the seed alone."""
         length = config.pretrain_sequence_tokens
         if step < self.pretrain_steps:
+            factor = piece_factors(length, config.tiny_context)[step % 4]
+            num_pieces = max(1, config.pretrain_batch_size // factor)
             return batches.text_batch(
-                material.stream, num_pieces=config.pretrain_batch_size, length=length, step=step, seed=config.seed
+                material.stream, num_pieces=num_pieces, length=length * factor, step=step, seed=config.seed
             )
         chosen = batches.batch_indices(
             len(material.train),
@@ -208,6 +212,13 @@ class Plan:
             material.stream, num_pieces=self.num_texts, length=length, step=step, seed=config.seed
         )
         return [material.train[index] for index in chosen] + texts
+
+
+def piece_factors(length: int, context: int) -> list[int]:
+    """How many times longer the pieces of four pretraining steps in turn are: short pieces are cheap, but positions
+    that no piece reaches would be noise to SFT."""
+    longest = min(4, context // length)
+    return [1, 1, min(2, longest), longest]
 
 
 def load_model(config: SFTConfig) -> tuple[Text, Any]:
@@ -253,7 +264,7 @@ def load_judge(setup: Setup, material: Material) -> "RewardJudge | LossJudge | N
 
 
 def learn(
-    setup: Setup, optimizer: torch.optim.Optimizer, examples: list[Example], *, learning_rate: float, name: str
+    setup: Setup, optimizers: Optimizers, examples: list[Example], *, learning_rate: float, name: str
 ) -> tuple[dict[str, float], int]:
     """One optimiser step: the mean loss over the batch's response tokens. Returns metrics and tokens read."""
     setup.model.train()
@@ -267,7 +278,7 @@ def learn(
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     norm = optimiser_step(
-        optimizer,
+        optimizers,
         learning_rate=learning_rate,
         max_grad_norm=setup.config.max_grad_norm,
         batch=partial(token_rows, examples, text=setup.text),
@@ -340,19 +351,21 @@ class RewardJudge:
 
 
 def resume(
-    checkpoints: Checkpoints, model: Any, optimizer: torch.optim.Optimizer, log: RunLog
-) -> tuple[int, tuple[int, float] | None]:
-    """Restore the latest good checkpoint: (steps done, best so far)."""
-    found = checkpoints.load_latest()
-    if found is None:
-        log.resume(0)
-        return 0, None
-    step, state = found
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    restore_rng_state(state["rng"])
+    setup: Setup, plan: Plan, checkpoints: Checkpoints, log: RunLog
+) -> tuple[int, tuple[int, float] | None, Optimizers]:
+    """Restore the latest good checkpoint: (steps done, best so far, the optimisers of the phase)."""
+    step, state = checkpoints.load_latest() or (0, None)
+    is_pretraining = step < plan.pretrain_steps or (state is not None and step == plan.pretrain_steps)
+    make = muon_and_adamw if is_pretraining else lambda model, config: [adamw(model, config)]
+    optimizers = make(setup.model, setup.config)
     log.resume(step)
-    return step, tuple(state["best"]) if state["best"] else None
+    if state is None:
+        return 0, None, optimizers
+    setup.model.load_state_dict(state["model"])
+    for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(values)
+    restore_rng_state(state["rng"])
+    return step, tuple(state["best"]) if state["best"] else None, optimizers
 
 
 def _read_prompts(config: SFTConfig, text: Text, material: Material) -> None:
@@ -377,7 +390,7 @@ def _read_stream(config: SFTConfig, text: Text, material: Material) -> None:
     elif config.init_model == "tiny":
         material.stream = corpus.shipped_stream(text)
     wanted = config.init_model == "tiny" or config.pretraining_fraction
-    if wanted and len(material.stream) <= config.pretrain_sequence_tokens:
+    if wanted and len(material.stream) <= 4 * config.pretrain_sequence_tokens:
         raise ConfigError("pretraining_text", f"has only {len(material.stream)} tokens in its train split")
 
 

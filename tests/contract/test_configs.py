@@ -76,7 +76,7 @@ def test_the_paper_preset_has_the_papers_numbers() -> None:
         ("sft", {"validation_prompts": "p"}, "reward_model"),
         ("sft", {"reward_model": "r"}, "validation_prompts"),
         ("sft", {"init_model": "m", "pretraining_fraction": 0.1}, "pretraining_text"),
-        ("sft", {"tiny_width": 130}, "tiny_width"),
+        ("sft", {"tiny_width": 200}, "tiny_width"),
         ("sft", {"max_prompt_tokens": 500}, "tiny_context"),
         ("sft", {"pretrain_sequence_tokens": 1024}, "tiny_context"),
         ("reward", {"divisor": "pairs"}, "divisor"),

@@ -52,7 +52,7 @@ def test_a_wrong_row_is_named(tmp_path: Path) -> None:
 
 def test_another_kind_a_missing_file_and_a_broken_file_are_refused(tmp_path: Path) -> None:
     written(tmp_path)
-    with pytest.raises(data.SnapshotError, match="kind"):
+    with pytest.raises(data.SnapshotError, match="'text' is wanted"):
         data.read_text(tmp_path)
     (tmp_path / "data.parquet").write_bytes(b"not parquet")
     with pytest.raises(data.SnapshotError):

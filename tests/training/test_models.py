@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification
 
 from training.contract.configs import ConfigError
 from training.engine import models
@@ -63,13 +65,12 @@ def test_a_reward_model_keeps_the_body_of_the_policy(policy: Path) -> None:
 
 
 def test_a_reward_model_reads_back_with_its_bias_and_others_read_it_too(policy: Path, tmp_path: Path) -> None:
-    from transformers import AutoModelForSequenceClassification
-
     reward = models.reward_from_policy(str(policy), TEXT, seed=0)
     batch = episodes([[1, 2, 3], [1, 2]], [[4, TEXT.end_id], [5, 6, TEXT.end_id]], pad_token_id=TEXT.pad_id)
     bare = end_rewards(reward, batch)
     models.set_reward_bias(reward, -2.5)
     models.save_model(reward, TEXT, tmp_path / "reward")
+    assert "score.bias" not in load_file(tmp_path / "reward" / "model.safetensors")
     again = models.load_reward(str(tmp_path / "reward"), load_text(str(tmp_path / "reward")))
     torch.testing.assert_close(end_rewards(again, batch), bare - 2.5)
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "reward")
@@ -78,15 +79,10 @@ def test_a_reward_model_reads_back_with_its_bias_and_others_read_it_too(policy: 
 
 
 def test_a_model_with_more_labels_is_no_reward_model(policy: Path, tmp_path: Path) -> None:
-    reward = models.reward_from_policy(str(policy), TEXT, seed=0)
-    reward.save_pretrained(tmp_path / "reward")
-    config = tmp_path / "reward" / "config.json"
-    values = json.loads(config.read_text())
-    values["id2label"] = {"0": "a", "1": "b"}
-    values["label2id"] = {"a": 0, "b": 1}
-    config.write_text(json.dumps(values))
-    with pytest.raises((models.ModelError, RuntimeError)):
-        models.load_reward(str(tmp_path / "reward"), TEXT)
+    classifier = AutoModelForSequenceClassification.from_pretrained(policy, num_labels=2)
+    models.save_model(classifier, TEXT, tmp_path / "classifier")
+    with pytest.raises(models.ModelError, match="2 labels"):
+        models.load_reward(str(tmp_path / "classifier"), TEXT)
 
 
 def test_a_pickle_is_refused(policy: Path) -> None:

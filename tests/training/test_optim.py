@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from training.contract.configs import RewardConfig
-from training.engine.optim import NonFiniteError, adamw, check_finite, cosine_lr, optimiser_step
+from training.engine.optim import (
+    ADAMW_SHARE,
+    NonFiniteError,
+    adamw,
+    check_finite,
+    cosine_lr,
+    muon_and_adamw,
+    optimiser_step,
+)
 
 
 def rate(step: int, **changes: float) -> float:
@@ -37,7 +45,7 @@ def model_with_gradient(value: float) -> torch.nn.Linear:
 def test_a_step_clips_sets_the_rate_and_clears() -> None:
     model = model_with_gradient(10.0)
     optimizer = adamw(model, RewardConfig(init_model="m", dataset="d"))
-    norm = optimiser_step(optimizer, learning_rate=0.25, max_grad_norm=1.0, batch=dict)
+    norm = optimiser_step([optimizer], learning_rate=0.25, max_grad_norm=1.0, batch=dict)
     assert norm == pytest.approx((6 * 100.0) ** 0.5)
     assert {group["lr"] for group in optimizer.param_groups} == {0.25}
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -58,7 +66,7 @@ def test_a_gradient_that_is_not_finite_stops_before_a_weight_changes(value: floa
     batch = {"input_ids": torch.tensor([[1, 2]])}
     optimizer = adamw(model, RewardConfig(init_model="m", dataset="d"))
     with pytest.raises(NonFiniteError) as caught:
-        optimiser_step(optimizer, learning_rate=0.1, max_grad_norm=1.0, batch=lambda: batch)
+        optimiser_step([optimizer], learning_rate=0.1, max_grad_norm=1.0, batch=lambda: batch)
     assert torch.equal(model.weight, before)
     assert caught.value.tensors.keys() == batch.keys()
 
@@ -67,3 +75,21 @@ def test_a_loss_that_is_not_finite_is_named() -> None:
     check_finite("sft/loss", 1.0, dict)
     with pytest.raises(NonFiniteError, match="sft/loss is nan"):
         check_finite("sft/loss", float("nan"), dict)
+
+
+def test_muon_learns_the_matrices_of_the_layers_and_adamw_the_rest_at_its_share() -> None:
+    from training.engine.models import build_tiny
+    from training.engine.text import byte_text
+
+    model = build_tiny(byte_text(), num_layers=1, width=16, num_heads=2, context=32, seed=0)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    muon, others = muon_and_adamw(model, RewardConfig(init_model="m", dataset="d"))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    matrices = {names[id(item)] for item in muon.param_groups[0]["params"]}
+    layer = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+    assert matrices == {f"transformer.h.0.{name}.weight" for name in layer}
+    assert len(others.param_groups[0]["params"]) + len(matrices) == len(names)
+    optimiser_step([muon, others], learning_rate=0.1, max_grad_norm=1.0, batch=dict)
+    assert muon.param_groups[0]["lr"] == 0.1
+    assert others.param_groups[0]["lr"] == pytest.approx(0.1 * ADAMW_SHARE)

@@ -72,7 +72,7 @@ def preset(stage: str, name: str) -> dict[str, Any]:
 
 
 def build(stage: str, values: Mapping[str, Any]) -> StageConfig:
-    """A checked config. Raises ConfigError naming the field: unknown, wrong type, out of range, at odds with another."""
+    """A checked config. Raises ConfigError naming the field: unknown, wrong type, out of range, or at odds."""
     config_type = _type(stage)
     return config_type(**known_values(config_type, values))
 

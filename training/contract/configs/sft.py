@@ -130,11 +130,11 @@ class SFTConfig(TrainingConfig):
         unit="prompts",
     )
 
-    tiny_layers: int = option(4, "Layers of the 'tiny' model.", group="model", min=1, max=24)
+    tiny_layers: int = option(2, "Layers of the 'tiny' model.", group="model", min=1, max=24)
     tiny_width: int = option(
-        128, "Width of the 'tiny' model; a multiple of the number of heads.", group="model", min=16, max=1024
+        192, "Width of the 'tiny' model; a multiple of the number of heads.", group="model", min=16, max=1024
     )
-    tiny_heads: int = option(4, "Attention heads of the 'tiny' model.", group="model", min=1, max=16)
+    tiny_heads: int = option(3, "Attention heads of the 'tiny' model.", group="model", min=1, max=16)
     tiny_context: int = option(
         512,
         "Longest sequence of the 'tiny' model; it reads bytes, so one token is one byte.",
@@ -144,17 +144,24 @@ class SFTConfig(TrainingConfig):
         unit="tokens",
     )
     pretrain_steps: int = option(
-        300, "Optimiser steps of pretraining for 'tiny'.", group="optimisation", min=1, max=1_000_000, unit="steps"
+        600, "Optimiser steps of pretraining for 'tiny'.", group="optimisation", min=1, max=1_000_000, unit="steps"
     )
     pretrain_batch_size: int = option(
-        16, "Text pieces per pretraining step for 'tiny'.", group="optimisation", min=1, max=4096
+        8, "Text pieces per pretraining step for 'tiny'.", group="optimisation", min=1, max=4096
     )
     pretrain_sequence_tokens: int = option(
-        128, "Length of each text piece in pretraining.", group="data", min=16, max=32_768, unit="tokens"
+        128,
+        "Length of a text piece in pretraining and in the mix. For 'tiny' some steps have fewer pieces of twice and"
+        " four times this length, so that later positions are learnt too.",
+        group="data",
+        min=16,
+        max=32_768,
+        unit="tokens",
     )
     pretrain_learning_rate: float = option(
-        3e-3,
-        "Peak learning rate of pretraining for 'tiny' (2 % warm-up, cosine to 10 %).",
+        0.02,
+        "Peak learning rate of pretraining for 'tiny' (2 % warm-up, cosine to 10 %). It is that of Muon, which learns"
+        " the layers' matrices; embeddings and vectors learn by AdamW at 0.15 of it.",
         group="optimisation",
         min=1e-9,
         max=1.0,
