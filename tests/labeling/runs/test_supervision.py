@@ -1,5 +1,6 @@
 """A run from claim to end with a stage that succeeds, fails, dies, or is asked to stop."""
 
+import errno
 import json
 import os
 import subprocess
@@ -253,6 +254,50 @@ def test_a_spoilt_result_is_never_published(make_run: Any, fake_stage: Any) -> N
     assert run.state == "queued"
     assert "model.safetensors: changed" in RunEvent.objects.filter(run=run).last().message  # type: ignore[union-attr]
     assert not Model.objects.filter(run=run).exists()
+
+
+def test_a_full_disk_is_said_and_the_result_is_published_once_there_is_room(
+    make_run: Any, fake_stage: Any, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = make_run()
+    with monkeypatch.context() as patch:
+        patch.setattr(artifacts, "put_file", full)
+        for _ in range(run.max_attempts):
+            runs.work(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.failure_kind) == ("failed", "crashed")
+    assert "No space left on device" in run.error
+    assert not Model.objects.filter(run=run).exists()
+
+    runs.resume(run, user=people.manager)
+    fake_stage(exit=1)  # its work is done: it must not be started again
+    runs.work(run.pk)
+    run.refresh_from_db()
+    assert run.state == "succeeded"
+    assert Model.objects.filter(run=run).count() == 1
+
+
+def test_a_long_copy_keeps_the_lease(
+    make_run: Any, fake_stage: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.RUN_LEASE_SECONDS = 1
+    put_file, swept = artifacts.put_file, []
+
+    def slow(**names: Any) -> None:
+        if not swept:
+            time.sleep(2.5)
+            swept.append(runs.sweep()["taken_back"])
+        put_file(**names)
+
+    monkeypatch.setattr(artifacts, "put_file", slow)
+    run = make_run()
+    runs.work(run.pk)
+    run.refresh_from_db()
+    assert swept == [0]
+    assert (run.state, run.attempt) == ("succeeded", 1)
 
 
 def test_publishing_twice_makes_one_model(make_run: Any, fake_stage: Any) -> None:
