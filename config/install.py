@@ -57,7 +57,8 @@ def _install_python_packages(extras: list[str]) -> None:
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     _run([*pip, "--upgrade", "pip"], hint="Is there a way to a Python package index?")
     packages = ["--no-compile", "-c", "constraints.txt", "-e", f".[{','.join(extras)}]"]
-    _run([*pip, *packages], hint="Is there a way to a Python package index?")
+    quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}  # setuptools says what an editable install is, at length
+    _run([*pip, *packages], env=quiet, hint="Is there a way to a Python package index?")
     STAMP.write_text(json.dumps({"recipe": _recipe(), "extras": extras}))
 
 
