@@ -12,11 +12,10 @@ from django.http import HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from labeling import jobs
 from labeling.forms.imports import ReadingForm, UploadForm
 from labeling.models import ImportBatch, Role
 from labeling.permissions import ProjectRequest, member
-from labeling.services import imports
+from labeling.services import bell, imports
 
 State = ImportBatch.State
 
@@ -107,7 +106,7 @@ def run(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
     batch = _batch(request, uid)
     with transaction.atomic():
         if imports.start(batch):
-            transaction.on_commit(lambda: jobs.run_import.delay(batch.pk))
+            transaction.on_commit(lambda: bell.ring("run_import", batch.pk))
     return redirect("import", request.project.slug, batch.uid)
 
 

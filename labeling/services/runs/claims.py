@@ -13,9 +13,9 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
-from kombu.exceptions import OperationalError
 
 from labeling.models import Run
+from labeling.services import bell
 from labeling.services.runs.states import State, Superseded, lease, note, transition
 
 logger = logging.getLogger(__name__)
@@ -48,15 +48,8 @@ class Claim:
 
 
 def ring(run_id: int) -> None:
-    """Tell the workers. A broker that is away costs nothing but time: the sweeper rings again."""
-    from config.celery import app  # late: settings must be ready
-
-    try:
-        app.send_task("labeling.jobs.run_stage", args=[run_id], retry=False)
-    except (OperationalError, OSError) as error:
-        logger.warning("the broker did not take run %s (%s); the sweeper will ring again", run_id, error)
-        return
-    Run.objects.filter(pk=run_id, state=State.QUEUED).update(rung_at=Now())
+    if bell.ring("run_stage", run_id):
+        Run.objects.filter(pk=run_id, state=State.QUEUED).update(rung_at=Now())
 
 
 def claim(run_id: int, *, owner: str | None = None) -> Claim | None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from labeling.models import Project, Snapshot, User
-from labeling.services import artifacts
+from labeling.services import artifacts, bell
 
 FILTERS = ("use_cases", "languages", "datasets", "splits", "since", "until", "with_held_out", "text_key")
 LOCK_SPACE = 0x504F44  # advisory locks of snapshots: (this, id)
@@ -46,15 +46,7 @@ def unused_name(*, project: Project, name: str) -> str:
 
 
 def ring(snapshot_id: int) -> None:
-    """Tell a worker. A broker that is away costs nothing: the sweeper rings again."""
-    from kombu.exceptions import OperationalError
-
-    from config.celery import app
-
-    try:
-        app.send_task("labeling.jobs.build_snapshot", args=[snapshot_id], retry=False)
-    except (OperationalError, OSError):
-        return
+    bell.ring("build_snapshot", snapshot_id)
 
 
 def retry(snapshot: Snapshot) -> None:
