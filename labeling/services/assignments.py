@@ -55,6 +55,8 @@ def claim(
         for kind in kinds:
             if slot := _claim_open(project, labeler, kind):
                 return slot
+    if expire():  # nobody has swept yet
+        return claim(project=project, labeler=labeler, kinds=kinds, besides=besides)
     return _nothing(project, labeler, kinds)
 
 

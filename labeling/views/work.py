@@ -58,9 +58,16 @@ def task(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
     if request.method == "POST":
         return _act(request, found)
     slot = assignments.claim_task(task=found, labeler=request.user)
-    if slot is None and not Draft.objects.filter(task=found, labeler=request.user).exists():
+    if slot is None and not _has_unsent_work(request, found):
         return _unavailable(request, found)
     return _show(request, found, slot=slot)
+
+
+def _has_unsent_work(request: ProjectRequest, found: Task) -> bool:
+    """Who lost the hold may still send what they have begun."""
+    if assignments.has_judged(task=found, labeler=request.user):
+        return False
+    return Draft.objects.filter(task=found, labeler=request.user).exists()
 
 
 def _act(request: ProjectRequest, found: Task) -> HttpResponseBase:

@@ -165,6 +165,13 @@ def test_a_lapsed_slot_opens_and_a_live_one_stays(people, ask):
     assert (live.state, live.holder) == ("held", people.labeler2)
 
 
+def test_a_lapsed_slot_is_handed_out_even_if_nobody_sweeps(people, ask):
+    (task,) = ask()
+    lapse(claim(people))
+    assert claim(people, people.labeler2).task == task
+    assert Slot.objects.get().holder == people.labeler2
+
+
 def test_a_renewed_lease_does_not_lapse(people, ask):
     (task,) = ask()
     lapse(claim(people))

@@ -125,6 +125,14 @@ def test_who_lost_the_hold_but_has_a_draft_still_sees_it(client, people, task, p
     assert "Why is the sky blue?" in html
 
 
+def test_a_draft_left_behind_does_not_reopen_what_was_sent(client, people, task, page):
+    client.post(page, FORM)
+    Draft.objects.create(task=task, labeler=people.labeler, payload={"ranks": {"A": 1}})
+    html = client.get(page).content.decode()
+    assert "You have answered this one" in html
+    assert "it is kept as an extra" not in html
+
+
 def test_a_stranger_finds_nothing(client, people, task, page):
     client.force_login(people.stranger)
     for path in (page, reverse("work", args=["tea"]), reverse("history", args=["tea"])):
