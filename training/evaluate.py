@@ -124,11 +124,11 @@ def measure_reward_model(bench: Bench) -> tuple[Report, dict[str, float]]:
         rows,
         reward.text,
         max_prompt_tokens=config.max_prompt_tokens,
-        max_response_tokens=config.max_new_tokens,
+        max_response_tokens=config.max_response_tokens,
         cuts=cuts,
     )
     models.check_lengths(
-        reward.model, max_prompt_tokens=config.max_prompt_tokens, max_response_tokens=config.max_new_tokens
+        reward.model, max_prompt_tokens=config.max_prompt_tokens, max_response_tokens=config.max_response_tokens
     )
     scores = score_all(
         reward.model,

@@ -24,7 +24,7 @@ QUESTIONS = (
     "A,B,Is it so?,Yes,Yes; Surely,No; Never,url\n"
     "A,B,Is it not?,No,No; Hardly,Yes; Always,url\n"
 )
-LENGTHS = {"max_prompt_tokens": 40, "max_new_tokens": 8}
+LENGTHS = {"max_prompt_tokens": 40, "max_new_tokens": 8, "max_response_tokens": 20}
 
 
 @pytest.fixture(scope="module")

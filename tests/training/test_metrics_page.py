@@ -82,5 +82,5 @@ def _runs(world: World, folder: Path) -> list[tuple[str, dict[str, object]]]:
         ("reward", {"init_model": str(world.policy), "dataset": str(rankings)} | lengths),
         ("ppo", world.ppo | ptx),
         ("generate", {"model": str(world.policy), "prompts": str(world.prompts)} | sampling),
-        ("evaluate", judged | measured | {"truthfulqa": str(questions)} | sampling),
+        ("evaluate", judged | measured | {"truthfulqa": str(questions)} | lengths | sampling),
     ]

@@ -94,7 +94,7 @@ OVERRIDES: Final[dict[str, dict[str, dict[str, Any]]]] = {
     },
     "evaluate": {
         "tiny-cpu": {},
-        "small-gpu": _SMALL_SAMPLING | {"batch_size": 64},
-        "paper": _SAMPLING | {"batch_size": 64},
+        "small-gpu": _SMALL_SAMPLING | {"max_response_tokens": 512, "batch_size": 64},
+        "paper": _SAMPLING | {"max_response_tokens": 1024, "batch_size": 64},
     },
 }

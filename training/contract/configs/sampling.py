@@ -118,6 +118,15 @@ class EvaluateConfig(StageConfig):
         unit="tokens",
     )
     max_new_tokens: int = option(128, "Longest response.", group="sampling", min=4, max=32_768, unit="tokens")
+    max_response_tokens: int = option(
+        256,
+        "Longer responses of the rankings lose their end; how many is counted in the report. Give the number that the"
+        " reward model was trained with.",
+        group="data",
+        min=8,
+        max=32_768,
+        unit="tokens",
+    )
     text_piece_tokens: int = option(
         128, "Length of the pieces on which the text loss is measured.", group="data", min=16, max=32_768, unit="tokens"
     )
