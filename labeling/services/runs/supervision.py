@@ -138,8 +138,8 @@ def _checked(ending: Ending, *, before: Status | None, after: Status | None) -> 
 
 def _conclude(run: Run, claim: claims.Claim, how: Conclusion) -> None:
     run.refresh_from_db()
-    if run.fence != claim.fence:
-        raise Superseded(f"run {run.pk} was claimed by {run.owner or 'another'}")
+    if run.fence != claim.fence or run.state not in (State.RUNNING, State.CANCELLING):
+        raise Superseded(f"it is {run.state}, and belongs to {run.owner or 'nobody'}")
     if run.state == State.CANCELLING:
         transition(run, to=State.CANCELLED, actor=claim.owner, fence=claim.fence, message="its stage has stopped")
     else:

@@ -322,7 +322,8 @@ def test_a_worker_that_died_while_publishing_is_followed_by_one_that_publishes(
     class Died(BaseException):
         pass
 
-    def die(**_: Any) -> None:
+    def die(*, run: Run, claim: Any, run_dir: Any) -> None:
+        artifacts.put_file(source=run_dir.manifest_path, name=f"runs/{run.uid}/{claim.fence}/half")
         raise Died
 
     run = make_run()
@@ -337,7 +338,7 @@ def test_a_worker_that_died_while_publishing_is_followed_by_one_that_publishes(
     run.refresh_from_db()
     assert (run.state, run.attempt) == ("succeeded", 2)
     assert steps(run) == [1, 2, 3, 4, 5, 6]
-    assert artifacts.folders(f"runs/{run.uid}") == ["2"]
+    assert list(artifacts.names(f"runs/{run.uid}/1")) == [], "what the dead worker had begun to copy is cleared away"
 
 
 def test_a_changed_input_is_noticed_before_the_stage_starts(make_run: Any, fake_stage: Any, tmp_path: Path) -> None:
@@ -348,6 +349,49 @@ def test_a_changed_input_is_noticed_before_the_stage_starts(make_run: Any, fake_
     assert run.state == "queued"
     assert "not those that were registered" in RunEvent.objects.filter(run=run).last().message  # type: ignore[union-attr]
     assert not (run_dir_of(run).path / "environment.json").exists()
+
+
+def test_a_snapshot_whose_files_say_another_hash_is_noticed(make_run: Any, make_snapshot: Any, fake_stage: Any) -> None:
+    snapshot = make_snapshot()
+    run = make_run(snapshot=snapshot)
+    manifest = artifacts.local_folder(snapshot.storage_key) / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(snapshot.sha256, "f" * 64))
+    runs.work(run.pk)
+    assert "its files say ffff" in RunEvent.objects.filter(run=run).last().message  # type: ignore[union-attr]
+
+
+def test_a_worker_whose_run_was_taken_back_leaves_it_in_the_queue(make_run: Any, fake_stage: Any) -> None:
+    fake_stage(steps=500, step_s=0.05, fail_at=400)
+    run = make_run()
+
+    def take_back() -> None:
+        changed = {"owner": "", "lease_until": None, "queued_at": Now()}
+        Run.objects.filter(pk=run.pk).update(state="queued", **changed)
+
+    thread = when(lambda: steps(run), take_back)
+    runs.work(run.pk)
+    thread.join()
+    run.refresh_from_db()
+    assert run.state == "queued"
+    assert launcher.find(run_dir_of(run)) is None
+
+
+def test_a_run_taken_back_in_the_moment_of_its_end_stays_in_the_queue(
+    make_run: Any, fake_stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_stage(fail_at=3)
+    run = make_run()
+    conclude = supervision._conclude
+
+    def too_late(*arguments: Any) -> None:
+        changed = {"owner": "", "lease_until": None, "queued_at": Now()}
+        Run.objects.filter(pk=run.pk).update(state="queued", **changed)
+        conclude(*arguments)
+
+    monkeypatch.setattr(supervision, "_conclude", too_late)
+    runs.work(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("queued", "")
 
 
 def test_generated_responses_come_in_once_and_what_does_not_is_counted(
