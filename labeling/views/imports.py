@@ -7,7 +7,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db import transaction
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -15,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from labeling.forms.imports import ReadingForm, UploadForm
 from labeling.models import ImportBatch, Role
 from labeling.permissions import ProjectRequest, member
-from labeling.services import bell, imports
+from labeling.services import imports
 
 State = ImportBatch.State
 
@@ -103,11 +102,8 @@ def progress(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
 @require_POST
 @member(Role.MANAGER)
 def run(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
-    batch = _batch(request, uid)
-    with transaction.atomic():
-        if imports.start(batch):
-            transaction.on_commit(lambda: bell.ring("run_import", batch.pk))
-    return redirect("import", request.project.slug, batch.uid)
+    imports.start(_batch(request, uid))
+    return redirect("import", request.project.slug, uid)
 
 
 @require_POST

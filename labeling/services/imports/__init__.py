@@ -5,9 +5,10 @@ from typing import Any
 
 from django.core.files import File
 from django.core.files.storage import default_storage
+from django.db import transaction
 
 from labeling.models import ImportBatch, Project, User
-from labeling.services import files
+from labeling.services import bell, files
 from labeling.services.files import FileError
 from labeling.services.imports import reading, running
 from labeling.services.imports.reading import Preview
@@ -32,7 +33,7 @@ __all__ = [
 
 def receive(*, project: Project, kind: str, upload: "File[bytes]", user: User, options: dict[str, Any]) -> ImportBatch:
     """Keep an uploaded file, to be looked at. Raises FileError when it cannot be read as a whole."""
-    filename = _plain_name(upload.name or "")
+    filename = (upload.name or "")[-255:] or "file"  # for showing and for its ending; never used as a path
     facts = files.inspect(upload, filename=filename)
     batch = ImportBatch(
         project=project,
@@ -55,10 +56,14 @@ def preview(batch: ImportBatch) -> Preview:
 
 
 def start(batch: ImportBatch) -> bool:
-    """From looked at (or failed) to running; False if somebody was faster. The caller then sends the job."""
+    """From looked at (or failed) to running, and tell a worker; False if somebody was faster."""
     states = [ImportBatch.State.PREVIEW, ImportBatch.State.FAILED]
     waiting = ImportBatch.objects.filter(pk=batch.pk, state__in=states)
-    return bool(waiting.update(state=ImportBatch.State.RUNNING, error=""))
+    with transaction.atomic():
+        changed = waiting.update(state=ImportBatch.State.RUNNING, error="")
+        if changed:
+            transaction.on_commit(lambda: bell.ring("run_import", batch.pk))
+    return bool(changed)
 
 
 def run(batch_id: int) -> None:
@@ -83,9 +88,9 @@ def _run_alone(batch: ImportBatch) -> None:
 
 
 def sweep() -> None:
-    """Go on with imports whose worker is gone. One that is being read is left alone."""
+    """Ring for every import that should run: where a worker reads it already, the new one leaves it alone."""
     for batch_id in ImportBatch.objects.filter(state=ImportBatch.State.RUNNING).values_list("pk", flat=True):
-        run(batch_id)
+        bell.ring("run_import", batch_id)
 
 
 def run_file(*, project: Project, kind: str, path: Path, options: dict[str, Any]) -> ImportBatch:
@@ -125,9 +130,3 @@ def tally(batch: ImportBatch) -> Tally:
 def cell(text: str) -> str:
     """Safe in a spreadsheet: a cell that would start a formula there starts with an apostrophe instead."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def _plain_name(name: str) -> str:
-    """For showing, and for its ending; never used as a path."""
-    plain = "".join(char for char in Path(name).name if char.isprintable())
-    return plain[-255:] or "file"

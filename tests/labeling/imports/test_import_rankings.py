@@ -272,10 +272,12 @@ def test_preferences_are_rankings_of_two(take: Take) -> None:
 
 
 def test_a_response_that_names_its_model_is_marked(take: Take) -> None:
-    take("rankings", [record("I am ChatGPT.", "A human wrote this.")])
-    assert dict(Response.objects.values_list("text", "names_itself")) == {
-        "I am ChatGPT.": True,
-        "A human wrote this.": False,
+    responses = [("I am ChatGPT.", "x1"), ("As vicuna-13b I cannot.", "vicuna-13b"), ("A human wrote this.", "human")]
+    take("rankings", [{"prompt": "Who?", "responses": [{"text": text, "model": model} for text, model in responses]}])
+    assert dict(Response.objects.values_list("model__name", "names_itself")) == {
+        "x1": True,
+        "vicuna-13b": True,
+        "human": False,
     }
 
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from labeling import jobs
 from labeling.models import ImportBatch, Prompt
-from labeling.services import imports
+from labeling.services import bell, imports
 from labeling.services.imports import running
 
 from ..conftest import People
@@ -28,6 +28,7 @@ def manager(client: Client, people: People) -> Client:
 
 
 Bring = Callable[..., ImportBatch]
+Start = Callable[[ImportBatch], int]
 
 
 @pytest.fixture
@@ -42,18 +43,20 @@ def bring(manager: Client, people: People) -> Bring:
 
 
 @pytest.fixture
-def start(manager: Client, monkeypatch: Any, django_capture_on_commit_callbacks: Any) -> Callable[[ImportBatch], None]:
-    """Press “Import”, and let the job run as a worker would."""
+def start(manager: Client, monkeypatch: Any, django_capture_on_commit_callbacks: Any) -> Start:
+    """Press “Import”, and let the job run as a worker would. How many jobs were sent."""
     sent: list[int] = []
-    monkeypatch.setattr(jobs.run_import, "delay", sent.append)
+    monkeypatch.setattr(bell, "ring", lambda job, row_id: sent.append(row_id))
 
-    def press(batch: ImportBatch) -> None:
+    def press(batch: ImportBatch) -> int:
         with django_capture_on_commit_callbacks(execute=True):
             manager.post(url("import_run", batch))
         for batch_id in sent:
             imports.run(batch_id)
+        num_sent = len(sent)
         sent.clear()
         batch.refresh_from_db()
+        return num_sent
 
     return press
 
@@ -78,9 +81,7 @@ def test_a_file_is_looked_at_before_anything_is_taken(manager: Client, bring: Br
     assert "Would be taken" in page.content.decode()
 
 
-def test_columns_are_mapped_by_hand_and_looked_at_again(
-    manager: Client, bring: Bring, start: Callable[[ImportBatch], None]
-) -> None:
+def test_columns_are_mapped_by_hand_and_looked_at_again(manager: Client, bring: Bring, start: Start) -> None:
     batch = bring(CSV)
     page = manager.get(url("import", batch))
     assert page.context["tally"].refused["no prompt"].count == 4, "no column is called prompt"
@@ -95,22 +96,18 @@ def test_columns_are_mapped_by_hand_and_looked_at_again(
     }
 
 
-def test_an_import_runs_once_and_accounts_for_every_row(
-    manager: Client, bring: Bring, start: Callable[[ImportBatch], None]
-) -> None:
+def test_an_import_runs_once_and_accounts_for_every_row(manager: Client, bring: Bring, start: Start) -> None:
     batch = bring(CSV.replace(b"q1", b"prompt"))
-    start(batch)
+    assert start(batch) == 1
     assert (batch.state, batch.num_rows, batch.num_taken, batch.num_refused) == ("done", 4, 2, 2)
-    start(batch)
+    assert start(batch) == 0
     assert (batch.num_rows, Prompt.objects.count()) == (4, 2)
     page = manager.get(url("import", batch) + "?reason=no+prompt")
     assert [row.line for row in page.context["page"]] == [3]
     assert "Import</button>" not in page.content.decode()
 
 
-def test_refusals_are_downloaded_with_formulas_made_harmless(
-    manager: Client, bring: Bring, start: Callable[[ImportBatch], None]
-) -> None:
+def test_refusals_are_downloaded_with_formulas_made_harmless(manager: Client, bring: Bring, start: Start) -> None:
     batch = bring(b"prompt,split\nwhy,=1+1\n")
     start(batch)
     answer = manager.get(url("import_refusals", batch))
@@ -132,6 +129,13 @@ def test_the_progress_of_a_running_import_is_asked_for_until_it_ends(manager: Cl
     assert manager.get(url("import_progress", batch))["HX-Refresh"] == "true"
 
 
+@pytest.fixture
+def worker(monkeypatch: Any) -> None:
+    """Whoever rings reaches a worker at once."""
+    monkeypatch.setattr(bell, "ring", lambda job, row_id: getattr(jobs, job)(row_id))
+
+
+@pytest.mark.usefixtures("worker")
 def test_an_import_whose_worker_died_is_gone_on_with(bring: Bring) -> None:
     batch = bring(CSV.replace(b"q1", b"prompt"))
     ImportBatch.objects.filter(pk=batch.pk).update(state="running")
@@ -140,6 +144,7 @@ def test_an_import_whose_worker_died_is_gone_on_with(bring: Bring) -> None:
     assert (batch.state, batch.num_taken) == ("done", 2)
 
 
+@pytest.mark.usefixtures("worker")
 @pytest.mark.django_db(transaction=True)
 def test_an_import_that_somebody_reads_is_left_alone(bring: Bring) -> None:
     batch = bring(CSV.replace(b"q1", b"prompt"))
@@ -158,6 +163,7 @@ def test_an_import_that_somebody_reads_is_left_alone(bring: Bring) -> None:
     assert batch.state == "done"
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_command_that_was_stopped_leaves_a_failed_import(people: People) -> None:
     batch = ImportBatch.objects.create(
         project=people.project, kind="prompts", filename="x.jsonl", file_sha256="0" * 64, state="running"
@@ -168,6 +174,7 @@ def test_a_command_that_was_stopped_leaves_a_failed_import(people: People) -> No
     assert "Run it again" in batch.error
 
 
+@pytest.mark.usefixtures("worker")
 def test_an_upload_that_is_gone_fails_in_words(bring: Bring) -> None:
     batch = bring(CSV)
     default_storage.delete(batch.file_key)
@@ -185,16 +192,14 @@ def test_a_file_that_was_looked_at_can_be_thrown_away(manager: Client, bring: Br
     assert not default_storage.exists(batch.file_key)
 
 
-def test_a_finished_import_is_not_thrown_away(
-    manager: Client, bring: Bring, start: Callable[[ImportBatch], None]
-) -> None:
+def test_a_finished_import_is_not_thrown_away(manager: Client, bring: Bring, start: Start) -> None:
     batch = bring(CSV.replace(b"q1", b"prompt"))
     start(batch)
     manager.post(url("import_forget", batch))
     assert ImportBatch.objects.exists()
 
 
-def test_the_very_same_file_is_pointed_out(manager: Client, bring: Bring, start: Callable[[ImportBatch], None]) -> None:
+def test_the_very_same_file_is_pointed_out(manager: Client, bring: Bring, start: Start) -> None:
     content = CSV.replace(b"q1", b"prompt")
     start(bring(content))
     again = bring(content)

@@ -96,6 +96,7 @@ def test_long_lists_are_paged_by_the_last_row_seen(manager: Client, people: Peop
     seen = [prompt.text for page in (first, second, third) for prompt in page.rows]
     assert seen == [f"prompt number {number}" for number in reversed(range(120))]
     assert [prompt.pk for prompt in back.rows] == [prompt.pk for prompt in second.rows]
+    assert (back.newer, back.older) == (second.rows[0].uid, second.rows[-1].uid)
     assert third.older is None
     assert first.newer is None
     assert manager.get(f"{url}?after=nonsense").context["page"].rows == first.rows
