@@ -203,13 +203,13 @@ def test_whatever_is_sent_a_form_takes_only_what_the_stage_would_take(
 
 @pytest.mark.parametrize("path", ["/etc", "../../secrets", "./x", "a/b/c", "~root/x"])
 def test_no_form_makes_a_worker_open_a_path(manager: Client, people: People, make_snapshot: Any, path: str) -> None:
-    make_snapshot("sft")
+    inputs = {"dataset": make_snapshot("sft")}
     for changes in ({"hub_name": path}, {"init_model": path}):
         response = manager.post(address("run_new_stage", "sft"), posted("sft", people, **changes))
         assert response.status_code == 422
     assert not Run.objects.exists()
-    with pytest.raises(configs.ConfigError):
-        runs.check(project=people.project, stage="sft", config={"init_model": path}, inputs={})
+    with pytest.raises(configs.ConfigError, match="init_model: must be a model or a snapshot of this project"):
+        runs.check(project=people.project, stage="sft", config={"init_model": path}, inputs=inputs)
 
 
 def test_models_and_snapshots_of_another_project_are_not_offered_and_not_taken(
