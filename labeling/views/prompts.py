@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Count, QuerySet
+from django.db.models.functions import Left
 from django.http import HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -26,6 +27,7 @@ ACTIONS = {
     "change": (ManyChangeForm, "Change prompts"),
 }
 MAX_SELECTED = 500
+SHOWN_CHARS = 240
 
 
 @require_safe
@@ -34,7 +36,8 @@ def show_all(request: ProjectRequest) -> HttpResponseBase:
     form = PromptFilterForm(request.GET, project=request.project)
     found = form.apply()
     # The text is cut in the database: a story of 40,000 characters is not needed for two lines.
-    page = keyset.page_of(found.defer("messages"), request)
+    rows = found.defer("messages", "text").annotate(beginning=Left("text", SHOWN_CHARS + 1))
+    page = keyset.page_of(rows, request)
     num_found = keyset.count(found)
     context = {
         "nav": "prompts",

@@ -161,6 +161,13 @@ def test_an_import_that_somebody_reads_is_left_alone(bring: Bring) -> None:
     imports.sweep()
     batch.refresh_from_db()
     assert batch.state == "done"
+    third = connection.copy()
+    try:
+        with third.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [running.IMPORT_LOCK, batch.pk])
+            assert cursor.fetchone() == (True,), "a worker lets go of what it has read"
+    finally:
+        third.close()
 
 
 @pytest.mark.usefixtures("worker")
