@@ -30,7 +30,7 @@ from typing import IO, Any
 from training.contract import configs
 from training.contract.configs import STAGES, ConfigError, StageConfig
 from training.contract.rundir import EXIT_CANCELLED, EXIT_FAILED, EXIT_SUCCEEDED, RunDir, read_json, write_json
-from training.engine.device import keep_freed_memory
+from training.engine.device import keep_freed_memory, leave_a_core
 from training.engine.optim import NonFiniteError
 from training.engine.runlog import Cancelled, RunLog
 
@@ -117,6 +117,7 @@ def _run_locked(stage: str, main: Stage, run_dir: RunDir, config_path: Path) -> 
         config = _load_config(stage, config_path, run_dir)
         _quiet_libraries()
         keep_freed_memory()
+        log.say(f"{leave_a_core()} threads")
         log.phase("load")
         result = main(config, run_dir, log)
         run_dir.write_manifest(stage=stage, summary=result.summary, inputs=result.inputs)

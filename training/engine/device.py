@@ -4,6 +4,7 @@ Weights are always fp32 (the "master" weights); bf16 is a property of the forwar
 """
 
 import ctypes
+import os
 import random
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -46,6 +47,19 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
         mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
+
+
+def leave_a_core() -> int:
+    """Compute on one core less than there is, unless OMP_NUM_THREADS says how many. Returns the number of threads.
+
+    The web server, the workers and the database live on the same small machine, and a thread that waits for a core
+    holds up all the others at every operation: on two cores that are in use, two threads took ten times as long as
+    one.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() >= cores > 1:
+        torch.set_num_threads(cores - 1)
+    return torch.get_num_threads()
 
 
 def seed_everything(seed: int) -> None:

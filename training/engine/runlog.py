@@ -36,8 +36,8 @@ class RunLog:
         line = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())} {message}\n"
         with self.run_dir.log_path.open("a", encoding="utf-8") as file:
             file.write(line)
-            same = os.path.samestat(os.fstat(file.fileno()), os.fstat(sys.stderr.fileno()))
-        if not same:
+            is_same = _is_stderr(file.fileno())
+        if not is_same:
             sys.stderr.write(line)
 
     def plan(self, num_steps: int) -> None:
@@ -101,6 +101,13 @@ class RunLog:
 
     def _eta_s(self) -> float | None:
         return None if self._step_s is None else round(self._step_s * max(0, self._num_steps - self._step), 1)
+
+
+def _is_stderr(descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.fstat(sys.stderr.fileno()))
+    except OSError:  # stderr is no file: somebody in this process collects it
+        return False
 
 
 def throughput(count: int, since: float) -> dict[str, Any]:

@@ -144,7 +144,7 @@ class SFTConfig(TrainingConfig):
         unit="tokens",
     )
     pretrain_steps: int = option(
-        600, "Optimiser steps of pretraining for 'tiny'.", group="optimisation", min=1, max=1_000_000, unit="steps"
+        400, "Optimiser steps of pretraining for 'tiny'.", group="optimisation", min=1, max=1_000_000, unit="steps"
     )
     pretrain_batch_size: int = option(
         8, "Text pieces per pretraining step for 'tiny'.", group="optimisation", min=1, max=4096
