@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from training.contract.records import DemonstrationRow, PromptRow, RewardRow, Row, TextRow
+from training.contract.records import SPLITS, DemonstrationRow, PromptRow, RewardRow, Row, TextRow
 
 MAX_PLACES_KEPT = 200_000  # lengths kept for the percentiles: beyond this a sample of the first ones
 
@@ -70,7 +70,7 @@ class Tables:
         return {
             "splits": [
                 {"split": split, "source": source, "rows": count, "prompts": len(self.prompts[split, source])}
-                for (split, source), count in sorted(self.rows.items())
+                for (split, source), count in sorted(self.rows.items(), key=_in_flow_order)
             ],
             "use_cases": dict(self.use_cases.most_common()),
             "languages": dict(self.languages.most_common()),
@@ -82,6 +82,11 @@ class Tables:
             "num_tied_pairs": self.num_tied_pairs,
             "num_held_out": self.num_held_out,
         }
+
+
+def _in_flow_order(item: tuple[tuple[str, str], int]) -> tuple[int, str]:
+    (split, source), _ = item
+    return SPLITS.index(split), source
 
 
 def _summary(values: list[int]) -> dict[str, float]:
