@@ -12,6 +12,9 @@ from labeling.services import answers, assignments, tasks
 
 pytestmark = pytest.mark.browser
 
+SETTLED = """new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+  .then(() => Promise.allSettled(document.getAnimations().map((one) => one.finished))).then(() => null)"""
+
 
 def address(task: Task) -> str:
     return f"/p/{task.project.slug}/work/task/{task.uid}/"
@@ -61,6 +64,13 @@ def test_equals_ties_with_the_card_placed_last(open_as: Any, people: Any, ask_to
     press(page, "Control+Enter")
     wait_for_rankings(page, 1)
     assert said(Ranking.objects.get()) == [2, 2, 1, 1]
+
+
+def test_equals_means_the_last_placed_one_and_not_the_last_letter(open_as: Any, people: Any, ask_to_rank: Any) -> None:
+    (task,) = ask_to_rank(k=4)
+    page = open_as(people.labeler, address(task))
+    press(page, "ArrowDown", "ArrowDown", "ArrowDown", "1", "2", "=")
+    expect(page.locator("[data-order]")).to_have_text(re.compile(r"D\s+›\s+A = B"))
 
 
 def test_equals_on_a_placed_card_ties_with_the_rung_above(open_as: Any, people: Any, ask_to_rank: Any) -> None:
@@ -120,6 +130,7 @@ def test_a_card_is_dragged_to_a_rung(open_as: Any, people: Any, ask_to_rank: Any
 
 
 def drag(page: Page, letter: str, *, rank: int) -> None:
+    page.evaluate(SETTLED)  # a card still gliding would be missed by the mouse
     handle = page.locator(f".response[data-letter={letter}] .response-letter").bounding_box()
     assert handle
     page.mouse.move(handle["x"] + 8, handle["y"] + 8)

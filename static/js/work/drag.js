@@ -29,14 +29,23 @@ export async function bindDrag(form, board, { onDropped }) {
       scrollSensitivity: 80,
       onStart: () => form.classList.add("is-dragging"),
       onEnd: (event) => {
-        form.classList.remove("is-dragging");
         const letter = event.item.dataset.letter;
         const before = board.rank(letter);
-        const after = Number(event.to.dataset.rank) || null;
+        const zone = zoneUnder(event.originalEvent) ?? event.to;
+        const after = Number(zone.dataset.rank) || null;
+        form.classList.remove("is-dragging"); // only now: empty rungs fold, and everything below moves
         board.place({ [letter]: after });
         if (before !== after) onDropped(letter, before);
         board.focus(letter);
       },
     });
   }
+}
+
+/* Where the pointer let go, the number of a rung included. What Sortable had shown last can lag behind a quick hand. */
+function zoneUnder(event) {
+  const { clientX, clientY } = event?.changedTouches?.[0] ?? event ?? {};
+  if (clientX === undefined) return null;
+  const under = document.elementsFromPoint(clientX, clientY);
+  return under.map((element) => element.closest(".rung, [data-waiting]")).find(Boolean) ?? null;
 }
