@@ -6,6 +6,8 @@ import pwd
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +102,19 @@ def stop(child: subprocess.Popen[bytes], *signals: tuple[signal.Signals, float])
     if child.poll() is None:
         child.kill()
     return child.wait()
+
+
+def end_group_with(parent: int, *, grace: float = 5.0) -> None:
+    """Once `parent` is not this process's parent any more, give it `grace` seconds to end by itself, then kill its
+    group. For a child that leads its own group."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        time.sleep(grace)
+        os.killpg(os.getpgid(0), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
 def command_of(pid: int) -> str:

@@ -75,7 +75,12 @@ class Supervised:
             list(self.program.command),
             death_signal=self.program.death_signal,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": ROOT_WARNING},
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONWARNINGS": ROOT_WARNING,
+                "PODIUM_SUPERVISOR": str(os.getpid()),
+            },
             cwd=embedded.ROOT,
             new_session=True,  # Ctrl-C is ours to pass on, in order; and the group can be killed as one
         )
