@@ -1,9 +1,17 @@
 """Rows, in flow order."""
 
 from labeling.models.people import Invitation, Role, User
-from labeling.models.projects import DEFAULT_FLAGS, Guideline, Membership, Project
+from labeling.models.projects import DEFAULT_FLAGS, DEFAULT_PROMPT_LABELS, Guideline, Membership, Project
 from labeling.models.prompts import ImportBatch, ImportRefusal, Prompt, PromptSource, Split, UseCase
-from labeling.models.rankings import Demonstration, Ranking, RankingVoid
+from labeling.models.quality import (
+    DemonstrationGrade,
+    GuidelineReading,
+    Qualification,
+    QualificationSet,
+    Reference,
+    Review,
+)
+from labeling.models.rankings import Demonstration, DemonstrationVoid, Ranking, RankingVoid
 from labeling.models.registry import Model
 from labeling.models.responses import Response
 from labeling.models.rounds import Round
@@ -19,15 +27,21 @@ from labeling.models.tasks import (
     Task,
     TaskResponse,
 )
+from labeling.models.wellbeing import SurveyAnswer, Withdrawal
+from labeling.models.writing import PromptAnnotation, PromptBrief, WrittenPrompt
 
 __all__ = [
     "DEFAULT_FLAGS",
+    "DEFAULT_PROMPT_LABELS",
     "MAX_RESPONSES",
     "MAX_RESPONSES_FOR_PEOPLE",
     "MIN_RESPONSES",
     "Demonstration",
+    "DemonstrationGrade",
+    "DemonstrationVoid",
     "Draft",
     "Guideline",
+    "GuidelineReading",
     "ImportBatch",
     "ImportRefusal",
     "Invitation",
@@ -35,10 +49,16 @@ __all__ = [
     "Model",
     "Project",
     "Prompt",
+    "PromptAnnotation",
+    "PromptBrief",
     "PromptSource",
+    "Qualification",
+    "QualificationSet",
     "Ranking",
     "RankingVoid",
+    "Reference",
     "Response",
+    "Review",
     "Role",
     "Round",
     "Run",
@@ -53,8 +73,11 @@ __all__ = [
     "SnapshotRanking",
     "Split",
     "Stage",
+    "SurveyAnswer",
     "Task",
     "TaskResponse",
     "UseCase",
     "User",
+    "Withdrawal",
+    "WrittenPrompt",
 ]

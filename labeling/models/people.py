@@ -37,6 +37,7 @@ class User(AbstractUser):
         default=False, help_text="Stands for a labeler of an imported file; cannot log in."
     )
     languages = models.JSONField(default=list, blank=True, help_text="ISO codes; empty means any.")
+    keys = models.JSONField(default=dict, blank=True, help_text='Own keys of the ranking page: {"tie": "x"}.')
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

@@ -25,9 +25,28 @@ DEFAULT_FLAGS = [
     "Expresses moral judgment",
 ]
 
+# InstructGPT, appendix A, table 7: what a person says of a prompt itself.
+DEFAULT_PROMPT_LABELS = [
+    "Ambiguous",
+    "Sensitive content",
+    "Identity dependent",
+    "Closed domain",
+    "Continuation style",
+    "Requests opinionated content",
+    "Requests advice",
+    "Requests moral judgment",
+    "Contains explicit safety constraints",
+    "Contains other explicit constraints",
+    "Intent unclear",
+]
+
 
 def default_flags() -> list[str]:
     return list(DEFAULT_FLAGS)
+
+
+def default_prompt_labels() -> list[str]:
+    return list(DEFAULT_PROMPT_LABELS)
 
 
 class ProjectQuerySet(models.QuerySet["Project"]):
@@ -50,6 +69,30 @@ class Project(PublicModel):
         validators=[MinValueValidator(1), MaxValueValidator(240)],
         help_text="How long a claimed task stays with its labeler.",
     )
+    tasks_ahead = models.PositiveSmallIntegerField(
+        default=4,
+        validators=[MinValueValidator(1), MaxValueValidator(8)],
+        help_text="Tasks the page fetches ahead, so that work goes on without a network.",
+    )
+    prompt_labels = ArrayField(models.CharField(max_length=200), default=default_prompt_labels, blank=True)
+    must_read_guidelines = models.BooleanField(
+        default=False, help_text="Nobody gets work before they have read the current guidelines."
+    )
+    gold_percent = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(50)],
+        help_text="How many of a labeler's tasks have a known answer. They look like any other.",
+    )
+    repeat_percent = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(50)],
+        help_text="How many of a labeler's tasks are old ones of their own, to see whether they agree with themselves.",
+    )
+    review_below_percent = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(100)],
+        help_text="Tasks whose labelers agree on fewer comparisons go to a reviewer; 0: none go by themselves.",
+    )
     prompts_per_customer = models.PositiveIntegerField(default=200, help_text="Cap on prompts taken from one customer.")
     max_prompt_chars = models.PositiveIntegerField(default=60_000, help_text="Longer prompts are refused at import.")
     is_demo = models.BooleanField(default=False)
@@ -63,6 +106,11 @@ class Project(PublicModel):
             models.CheckConstraint(
                 condition=Q(lease_minutes__gte=1, lease_minutes__lte=240), name="project_lease_1_to_240"
             ),
+            models.CheckConstraint(condition=Q(tasks_ahead__gte=1, tasks_ahead__lte=8), name="project_ahead_1_to_8"),
+            models.CheckConstraint(
+                condition=Q(gold_percent__lte=50, repeat_percent__lte=50), name="project_hidden_work_up_to_half_each"
+            ),
+            models.CheckConstraint(condition=Q(review_below_percent__lte=100), name="project_review_is_a_percentage"),
         ]
 
     def __str__(self) -> str:

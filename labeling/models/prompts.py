@@ -1,6 +1,7 @@
 """Prompts and demonstrations, and the imports they came with."""
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import MD5, Left
@@ -130,6 +131,9 @@ class Prompt(PublicModel):
     batch = models.ForeignKey(ImportBatch, null=True, blank=True, on_delete=models.SET_NULL, related_name="prompts")
     split = models.CharField(max_length=5, choices=Split)
     is_retired = models.BooleanField(default=False)
+    personal_data = ArrayField(
+        models.CharField(max_length=40), default=list, blank=True, help_text="Kinds of personal data found in it."
+    )
 
     content_hash = models.CharField(
         max_length=64, editable=False, help_text="SHA-256 of the messages as canonical JSON."

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
 
 from labeling.models.base import PublicModel
 from labeling.models.projects import Guideline
@@ -18,8 +19,8 @@ class JudgementQuerySet(models.QuerySet["Ranking"]):
         return self.filter(~Exists(later), void__isnull=True)
 
     def counted(self) -> "JudgementQuerySet":
-        """Current ones that fill a slot: surplus is kept but never counted."""
-        return self.current().filter(slot__isnull=False)
+        """Current ones that fill a slot: surplus is kept but never counted, nor are tests of the labeler."""
+        return self.current().filter(slot__isnull=False, task__purpose=Task.Purpose.WORK)
 
 
 class Judgement(PublicModel):
@@ -122,3 +123,15 @@ class Demonstration(Judgement):
 
     def __str__(self) -> str:
         return self.text[:80]
+
+
+class DemonstrationVoid(models.Model):
+    """Takes a demonstration out of every count without touching it."""
+
+    demonstration = models.OneToOneField(Demonstration, on_delete=models.CASCADE, related_name="void")
+    reason = models.CharField(max_length=300)
+    voided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return self.reason

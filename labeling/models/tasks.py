@@ -29,6 +29,21 @@ class Task(PublicModel):
         OPEN = "open", "Open"
         CLOSED = "closed", "Closed"
 
+    class Purpose(models.TextChoices):
+        """Only work is counted, trains and measures models; labelers never learn which is which."""
+
+        WORK = "work", "Work"
+        QUALIFICATION = "qualification", "Qualification"
+        GOLD = "gold", "Known answer"
+        REPEAT = "repeat", "Hidden repeat"
+
+    class Stream(models.TextChoices):
+        """How the task was chosen, so that chosen and random ones are reported apart."""
+
+        ORDER = "order", "In order"
+        ACTIVE = "active", "Chosen"
+        RANDOM = "random", "Random control"
+
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks")
     kind = models.CharField(max_length=12, choices=Kind)
     prompt = models.ForeignKey(Prompt, null=True, blank=True, on_delete=models.PROTECT, related_name="tasks")
@@ -39,6 +54,17 @@ class Task(PublicModel):
     round = models.ForeignKey("labeling.Round", null=True, blank=True, on_delete=models.SET_NULL, related_name="tasks")
     state = models.CharField(max_length=6, choices=State, default=State.OPEN)
     is_imported = models.BooleanField(default=False, help_text="Judged before it came here.")
+    # Slots of all but work are made for one labeler, held from the start, and never open to others.
+    purpose = models.CharField(max_length=13, choices=Purpose, default=Purpose.WORK)
+    repeats = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="repeated_by")
+    qualification_set = models.ForeignKey(
+        "labeling.QualificationSet", null=True, blank=True, on_delete=models.PROTECT, related_name="tasks"
+    )
+    stream = models.CharField(max_length=6, choices=Stream, default=Stream.ORDER)
+    score = models.FloatField(null=True, blank=True, help_text="By which it was chosen; NULL: in order.")
+    brief = models.ForeignKey(
+        "labeling.PromptBrief", null=True, blank=True, on_delete=models.PROTECT, related_name="tasks"
+    )
 
     class Meta:
         constraints = [
@@ -62,8 +88,32 @@ class Task(PublicModel):
                 condition=Q(is_imported=True) | Q(num_responses__lte=MAX_RESPONSES_FOR_PEOPLE),
                 name="task_for_people_up_to_9",
             ),
+            models.CheckConstraint(
+                condition=Q(purpose="work", repeats__isnull=True, qualification_set__isnull=True)
+                | Q(purpose="gold", repeats__isnull=True, qualification_set__isnull=True, is_imported=False)
+                | Q(
+                    purpose="qualification",
+                    repeats__isnull=True,
+                    qualification_set__isnull=False,
+                    is_imported=False,
+                )
+                | Q(purpose="repeat", repeats__isnull=False, qualification_set__isnull=True, is_imported=False),
+                name="task_purpose_says_what_it_repeats_or_qualifies",
+            ),
+            models.CheckConstraint(
+                condition=Q(stream="order", score__isnull=True) | Q(stream__in=["active", "random"]),
+                name="task_stream_and_score_agree",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="write_prompt", brief__isnull=False) | ~Q(kind="write_prompt") & Q(brief__isnull=True),
+                name="task_brief_asks_for_a_prompt",
+            ),
         ]
-        indexes = [models.Index(fields=["project", "-created_at"], name="task_newest")]
+        indexes = [
+            models.Index(fields=["project", "-created_at"], name="task_newest"),
+            # The few that are not plain work, found without walking through those that are.
+            models.Index(fields=["project", "purpose", "kind"], condition=~Q(purpose="work"), name="task_not_work"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.prompt}"

@@ -10,16 +10,24 @@ from django.utils import timezone
 
 from labeling.models import (
     Demonstration,
+    DemonstrationGrade,
     Draft,
     Guideline,
+    GuidelineReading,
     ImportBatch,
     ImportRefusal,
     Invitation,
     Membership,
     Model,
     Prompt,
+    PromptAnnotation,
+    PromptBrief,
+    Qualification,
+    QualificationSet,
     Ranking,
+    Reference,
     Response,
+    Review,
     Round,
     Run,
     RunEvent,
@@ -29,9 +37,12 @@ from labeling.models import (
     Snapshot,
     SnapshotDemonstration,
     SnapshotRanking,
+    SurveyAnswer,
     Task,
     TaskResponse,
     User,
+    Withdrawal,
+    WrittenPrompt,
 )
 
 SOON = timezone.now() + timedelta(minutes=15)
@@ -204,6 +215,80 @@ def same_demonstration_twice_in_a_snapshot(world: Any) -> None:
         SnapshotDemonstration.objects.create(snapshot=of, demonstration=answer)
 
 
+def brief(world: Any, **fields: Any) -> PromptBrief:
+    return PromptBrief.objects.create(**({"project": world.project, "style": "plain"} | fields))
+
+
+def written(world: Any, **fields: Any) -> WrittenPrompt:
+    """Somebody's prompt, in a task of its own unless told otherwise."""
+    if "task" not in fields:
+        fields["task"] = Task.objects.create(project=world.project, kind="write_prompt", brief=brief(world))
+    num = WrittenPrompt.objects.count()
+    own = prompt(world, content_hash=f"{num:064x}")
+    defaults = {"labeler": world.labeler, "idempotency_key": f"w{num}", "prompt": own, "instruction": "Write."}
+    return WrittenPrompt.objects.create(**(defaults | fields))
+
+
+def annotation(world: Any, **fields: Any) -> PromptAnnotation:
+    if "task" not in fields:
+        fields["task"] = Task.objects.create(project=world.project, kind="annotate", prompt=world.prompt)
+    num = PromptAnnotation.objects.count()
+    defaults = {"labeler": world.labeler, "idempotency_key": f"a{num}", "prompt": world.prompt}
+    return PromptAnnotation.objects.create(**(defaults | {"asked": ["Ambiguous"], "labels": ["Ambiguous"]} | fields))
+
+
+def in_one_slot(make: Callable[..., Any], world: Any) -> None:
+    first = make(world, slot=world.open)
+    make(world, slot=world.open, task=first.task, labeler=world.labeler2)
+
+
+def twice_by_one(make: Callable[..., Any], world: Any) -> None:
+    make(world, task=make(world).task)
+
+
+def changed(made: Any, **fields: Any) -> None:
+    type(made).objects.filter(pk=made.pk).update(**fields)
+
+
+def qualification_set(world: Any, **fields: Any) -> QualificationSet:
+    num = QualificationSet.objects.count()
+    return QualificationSet.objects.create(**({"project": world.project, "kind": "rank", "name": f"q{num}"} | fields))
+
+
+def qualification(world: Any, **fields: Any) -> Qualification:
+    if "qualification_set" not in fields:
+        fields["qualification_set"] = qualification_set(world)
+    return Qualification.objects.create(**({"labeler": world.labeler, "state": "passed"} | fields))
+
+
+def reference(world: Any, **fields: Any) -> Reference:
+    return Reference.objects.create(**({"task": world.task, "ranks": [1, 2, 3], "created_by": world.manager} | fields))
+
+
+def review(world: Any, **fields: Any) -> Review:
+    return Review.objects.create(**({"project": world.project, "task": world.task, "reason": "asked"} | fields))
+
+
+def review_of_another_task(world: Any) -> None:
+    other = Task.objects.create(project=world.project, kind="demonstrate", prompt=world.prompt)
+    decided = {"state": "done", "reviewer": world.manager, "decided_at": NOW, "ranking": world.ranking}
+    review(world, task=other, **decided)
+
+
+def survey(world: Any, **fields: Any) -> SurveyAnswer:
+    defaults = {"project": world.project, "user": world.labeler, "kind": "satisfaction"}
+    return SurveyAnswer.objects.create(**(defaults | fields))
+
+
+def withdrawal(world: Any) -> Withdrawal:
+    who = {"labeler": world.labeler, "withdrawn_by": world.manager}
+    return Withdrawal.objects.create(project=world.project, reason="Asked us to.", **who)
+
+
+def read(world: Any) -> GuidelineReading:
+    return GuidelineReading.objects.create(guideline=world.project.current_guideline(), user=world.labeler)
+
+
 NOW = timezone.now()
 BREAKS: dict[str, Callable[[Any], Any]] = {
     # people and projects
@@ -217,6 +302,9 @@ BREAKS: dict[str, Callable[[Any], Any]] = {
     "token_hash": lambda w: two(invitation, w),
     "project_overlap_1_to_50": lambda w: type(w.project).objects.filter(pk=w.project.pk).update(overlap=0),
     "project_lease_1_to_240": lambda w: type(w.project).objects.filter(pk=w.project.pk).update(lease_minutes=0),
+    "project_ahead_1_to_8": lambda w: changed(w.project, tasks_ahead=9),
+    "project_hidden_work_up_to_half_each": lambda w: changed(w.project, gold_percent=51),
+    "project_review_is_a_percentage": lambda w: changed(w.project, review_below_percent=101),
     "guideline_one_per_version": lambda w: Guideline.objects.create(project=w.project, version=1, text="x"),
     "guideline_version_from_1": lambda w: Guideline.objects.create(project=w.project, version=0, text="x"),
     "labeling_guideline_append_only": guideline_changes,
@@ -265,6 +353,44 @@ BREAKS: dict[str, Callable[[Any], Any]] = {
     "demonstration_revision_and_replaces_agree": lambda w: demonstration(w, revision=2),
     "demonstration_not_empty": lambda w: demonstration(w, text=""),
     "labeling_demonstration_append_only": demonstration_changes,
+    # prompts written and annotated
+    "task_brief_asks_for_a_prompt": lambda w: Task.objects.create(project=w.project, kind="write_prompt"),
+    "brief_style_known": lambda w: brief(w, style="haiku"),
+    "brief_use_case_known": lambda w: brief(w, use_case="poetry"),
+    "brief_describes_its_use_case": lambda w: brief(w, style="user_based"),
+    "writtenprompt_one_per_slot": lambda w: in_one_slot(written, w),
+    "writtenprompt_one_per_task_and_labeler": lambda w: twice_by_one(written, w),
+    "writtenprompt_revision_and_replaces_agree": lambda w: written(w, revision=2),
+    "writtenprompt_not_empty": lambda w: written(w, instruction=""),
+    "labeling_writtenprompt_append_only": lambda w: changed(written(w), instruction="Another."),
+    "annotation_one_per_slot": lambda w: in_one_slot(annotation, w),
+    "annotation_one_per_task_and_labeler": lambda w: twice_by_one(annotation, w),
+    "annotation_revision_and_replaces_agree": lambda w: annotation(w, revision=2),
+    "annotation_labels_were_asked": lambda w: annotation(w, labels=["Silly"]),
+    "labeling_promptannotation_append_only": lambda w: changed(annotation(w), labels=[]),
+    # quality
+    "task_purpose_says_what_it_repeats_or_qualifies": lambda w: changed(w.task, purpose="repeat"),
+    "task_stream_and_score_agree": lambda w: changed(w.task, score=0.5),
+    "reading_once_per_version": lambda w: [read(w) for _ in "ab"],
+    "qualification_set_one_active_per_kind": lambda w: two(qualification_set, w, state="active"),
+    "qualification_set_unique_name": lambda w: two(qualification_set, w, name="same"),
+    "qualification_set_kind_known": lambda w: qualification_set(w, kind="cats"),
+    "qualification_set_state_known": lambda w: qualification_set(w, state="odd"),
+    "qualification_set_cutoffs_in_range": lambda w: qualification_set(w, cutoff_rankings=1.5),
+    "qualification_one_per_person": lambda w: two(qualification, w, qualification_set=qualification_set(w)),
+    "qualification_state_known": lambda w: qualification(w, state="maybe"),
+    "qualification_waived_by_somebody": lambda w: qualification(w, state="waived"),
+    "reference_ranks_fit_task": lambda w: reference(w, ranks=[1, 3, 3]),
+    "grade_1_to_7": lambda w: DemonstrationGrade.objects.create(
+        demonstration=demonstration(w), grade=8, graded_by=w.manager
+    ),
+    "review_reason_known": lambda w: review(w, reason="bored"),
+    "review_state_and_decision_agree": lambda w: review(w, state="done", reviewer=w.manager, decided_at=NOW),
+    "review_decides_its_own_task": review_of_another_task,
+    # people, later
+    "survey_one_per_person": lambda w: two(survey, w),
+    "survey_kind_known": lambda w: survey(w, kind="cats"),
+    "withdrawal_once_per_person": lambda w: [withdrawal(w) for _ in "ab"],
     # snapshots, runs, models, rounds
     "snapshot_unique_name": lambda w: two(snapshot, w, name="same"),
     "snapshot_unique_content": lambda w: two(ready, w),
@@ -316,6 +442,7 @@ def test_every_named_constraint_of_the_rows_has_a_breaker() -> None:
         "slot_state_known",  # slot_state_and_holder_agree knows the same states and is asked first
         "round_state_known",  # the same of round_state_and_time_agree
         "ranking_keeps_displayed_order",  # the trigger ranking_displayed_is_a_permutation is stricter
+        "reference_ranks_two_or_more",  # the trigger reference_ranks_fit_task is stricter: K is 2 or more
         "demonstration_one_per_slot",  # the rule of the rankings, on the other table: test below
     }
     assert named - set(BREAKS) - waived == set()
