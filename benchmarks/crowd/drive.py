@@ -1,0 +1,144 @@
+"""The labelers at work: without a pause, at human pace, or one task in each project in turn."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from .browser import AppError, Browser
+from .measure import Tally
+from .podium import Given, Handed, Podium
+
+AHEAD_SECONDS = 2.5  # the page fetches the next task when this one has been open for so long
+NUM_TRIES = 4  # the page's outbox sends again what met no answer
+T = TypeVar("T")
+
+
+@dataclass
+class Crowd:
+    """Labelers at their browsers, and all that the app has acknowledged to them, by idempotency key."""
+
+    browsers: dict[str, Browser]  # by e-mail address
+    double_share: float = 0.2
+    seed: int = 1
+    given: dict[str, Given] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+
+    # --- one labeler's steps -------------------------------------------------------------------------------------
+
+    async def take(self, podium: Podium, who: str, tally: Tally, besides: Handed | None = None) -> Handed | None:
+        found = await timed(tally, "next", lambda: podium.next(self.browsers[who], besides=besides))
+        if found is None and not tally.errors:
+            tally.num_empty += 1
+        return found
+
+    async def give(self, podium: Podium, who: str, task: Handed, tally: Tally) -> None:
+        """Send an answer; some of them twice, at once or one after the other, as impatient hands and networks do."""
+        key, ranks = podium.new_key(), podium.ranks(task)
+        is_doubled = self.rng.random() < self.double_share
+        is_at_once = is_doubled and self.rng.random() < 0.5
+        calls = [self._send(podium, self.browsers[who], task, ranks, key, tally)]
+        if is_at_once:
+            twin = self.browsers[who].twin()
+            calls.append(self._send(podium, twin, task, ranks, key, tally))
+        taken = [answer for answer in await asyncio.gather(*calls) if answer]
+        if is_at_once:
+            await twin.close()
+        elif is_doubled:
+            again = await self._send(podium, self.browsers[who], task, ranks, key, tally)
+            taken += [again] if again else []
+        if not taken:
+            return
+        tally.num_submitted += 1
+        tally.num_doubled += is_doubled
+        tally.num_differing += len({answer["uid"] for answer in taken}) > 1
+        tally.num_surplus += taken[0]["is_surplus"]
+        self.given[key] = Given(task.id, who, ranks, taken[0]["uid"], taken[0]["is_surplus"])
+
+    async def _send(
+        self, podium: Podium, browser: Browser, task: Handed, ranks: dict[str, int], key: str, tally: Tally
+    ) -> dict[str, object] | None:
+        for _ in range(NUM_TRIES):
+            taken = await timed(tally, "submit", lambda: podium.submit(browser, task, ranks, key))
+            if taken:
+                return taken
+            await asyncio.sleep(0.2)
+        return None
+
+    # --- phases --------------------------------------------------------------------------------------------------
+
+    async def without_pause(self, podium: Podium, num_labelers: int, seconds: float, most: int) -> Tally:
+        """Each labeler takes and gives, one after the other, for `seconds` or until `most` answers are in."""
+        tally, deadline = Tally(), time.monotonic() + seconds
+
+        async def work(who: str) -> None:
+            while time.monotonic() < deadline and tally.num_submitted < most:
+                task = await self.take(podium, who, tally)
+                if task is None:
+                    return
+                await self.give(podium, who, task, tally)
+
+        await asyncio.gather(*(work(who) for who in list(self.browsers)[:num_labelers]))
+        return tally
+
+    async def at_human_pace(
+        self, podium: Podium, num_labelers: int, seconds: float, think: tuple[float, float]
+    ) -> Tally:
+        """As the page does it: the next task and its page are fetched while the labeler reads this one.
+
+        Everybody is in the middle of a task when the clock starts; what is begun is finished and not timed.
+        """
+        crowd = list(self.browsers)[:num_labelers]
+        warm_up, tally = Tally(), Tally()
+        first = [await self.take(podium, who, warm_up) for who in crowd]
+        deadline = time.monotonic() + seconds
+
+        async def work(who: str, task: Handed | None) -> None:
+            pause = self.rng.uniform(0, think[1])
+            while task is not None:
+                reading_until = time.monotonic() + pause
+                await asyncio.sleep(min(AHEAD_SECONDS, pause))
+                if time.monotonic() > deadline:
+                    return
+                ahead = await self.take(podium, who, tally, besides=task)
+                if ahead:
+                    await timed(tally, "page", lambda ahead=ahead: podium.page(self.browsers[who], ahead))
+                await asyncio.sleep(max(0.0, min(reading_until, deadline) - time.monotonic()))
+                if time.monotonic() >= deadline:
+                    return
+                await self.give(podium, who, task, tally)
+                task, pause = ahead, self.rng.uniform(*think)
+
+        await asyncio.gather(*(work(who, task) for who, task in zip(crowd, first, strict=True)))
+        tally.errors += warm_up.errors
+        return tally
+
+    async def in_turn(self, podiums: Sequence[Podium], num_labelers: int, num_rounds: int) -> list[Tally]:
+        """A task in each project in turn, in an order drawn anew each time: what disturbs one disturbs all."""
+        tallies = [Tally() for _ in podiums]
+
+        async def work(who: str) -> None:
+            for _ in range(num_rounds):
+                for number in self.rng.sample(range(len(podiums)), len(podiums)):
+                    task = await self.take(podiums[number], who, tallies[number])
+                    if task:
+                        await self.give(podiums[number], who, task, tallies[number])
+
+        await asyncio.gather(*(work(who) for who in list(self.browsers)[:num_labelers]))
+        return tallies
+
+
+async def timed(tally: Tally, step: str, call: Callable[[], Awaitable[T]]) -> T | None:
+    """The call's answer and its time; an error is counted instead, and its time is not."""
+    started = time.perf_counter()
+    try:
+        answer = await call()
+    except (AppError, OSError, asyncio.IncompleteReadError, TimeoutError, AssertionError) as error:
+        tally.failed(step, error)
+        return None
+    tally.seconds[step].append(time.perf_counter() - started)
+    return answer
