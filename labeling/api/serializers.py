@@ -17,8 +17,15 @@ class NextSerializer(serializers.Serializer[Any]):
     kinds = serializers.MultipleChoiceField(
         choices=[str(kind) for kind in assignments.SERVED_KINDS], required=False, help_text="Default: all."
     )
-    besides = serializers.UUIDField(
-        required=False, allow_null=True, help_text="The task on the screen, to fetch the next one ahead."
+    besides = serializers.ListField(
+        child=serializers.UUIDField(),
+        required=False,
+        default=list,
+        max_length=20,
+        help_text="Tasks that you have at hand already: the one on the screen and those fetched ahead.",
+    )
+    with_sheet = serializers.BooleanField(
+        default=True, help_text="False: only where the task's page is, for a client that reads the page."
     )
 
 
@@ -52,10 +59,12 @@ class SheetSerializer(serializers.Serializer[Sheet]):
 class NothingSerializer(serializers.Serializer[Any]):
     num_held = serializers.IntegerField(help_text="Tasks that would do but are with other labelers now.")
     back_at = serializers.DateTimeField(allow_null=True, help_text="When the first of them comes back if not finished.")
+    holds_enough = serializers.BooleanField(help_text="You hold as many tasks ahead as you may.")
 
 
 class NextResponseSerializer(serializers.Serializer[Any]):
     sheet = SheetSerializer(allow_null=True)
+    task = serializers.UUIDField(allow_null=True)
     url = serializers.CharField(allow_null=True, help_text="The task's page.")
     lease_until = serializers.DateTimeField(allow_null=True)
     nothing = NothingSerializer(allow_null=True)

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from labeling.api import serializers as s
 from labeling.api.base import LabelingView, describe
-from labeling.models import Demonstration, Ranking, Slot, Task, User
+from labeling.models import Demonstration, Ranking, Slot, Task
 from labeling.services import assignments, demonstrations, drafts, rankings, rendering, sheets
 
 ANSWER = PolymorphicProxySerializer(
@@ -27,14 +27,14 @@ class NextView(LabelingView):
     @describe(request=s.NextSerializer, responses=s.NextResponseSerializer, summary="The next task, held for you")
     def post(self, request: Request, slug: str) -> Response:
         wanted = self.read(s.NextSerializer(data=request.data))
-        besides = (
-            Task.objects.filter(project=self.project, uid=wanted["besides"]).first() if wanted.get("besides") else None
-        )
+        besides = list(Task.objects.filter(project=self.project, uid__in=wanted["besides"]))
         # In the order that work is served, whatever order was asked in.
         kinds = [kind for kind in assignments.SERVED_KINDS if kind in (wanted.get("kinds") or assignments.SERVED_KINDS)]
         found = assignments.claim(project=self.project, labeler=self.labeler, kinds=kinds, besides=besides)
-        answer = _nothing(found) if isinstance(found, assignments.Nothing) else _handed_out(found, self.labeler)
-        return Response(s.NextResponseSerializer(answer).data)
+        if isinstance(found, assignments.Nothing):
+            return Response(s.NextResponseSerializer(_nothing(found)).data)
+        sheet = sheets.lay_out(task=found.task, labeler=self.labeler) if wanted["with_sheet"] else None
+        return Response(s.NextResponseSerializer({**_handed_out(found), "sheet": sheet}).data)
 
 
 class DraftView(LabelingView):
@@ -121,12 +121,12 @@ class PreviewView(LabelingView):
 
 
 def _nothing(found: assignments.Nothing) -> dict[str, Any]:
-    return {"sheet": None, "url": None, "lease_until": None, "nothing": found}
+    return {"sheet": None, "task": None, "url": None, "lease_until": None, "nothing": found}
 
 
-def _handed_out(slot: Slot, labeler: User) -> dict[str, Any]:
+def _handed_out(slot: Slot) -> dict[str, Any]:
     return {
-        "sheet": sheets.lay_out(task=slot.task, labeler=labeler),
+        "task": slot.task.uid,
         "url": reverse("work_task", args=[slot.task.project.slug, slot.task.uid]),
         "lease_until": slot.lease_until,
         "nothing": None,

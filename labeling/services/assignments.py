@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from labeling.models import Demonstration, Draft, Project, Ranking, Skip, Slot, Task, User
 from labeling.services import queue, tasks
 
-MAX_HELD: Final = 2  # of one kind: the task on the screen and the one fetched ahead
+ENOUGH_OPEN: Final = 50  # below it a labeler holds one task ahead and no more: few people never hold the queue's end
 SWEEP_BATCH: Final = 1_000
 CLAIM_ATTEMPTS: Final = 5
 RANKING_KINDS: Final = (Task.Kind.RANK, Task.Kind.COMPARE)
@@ -31,27 +31,34 @@ class AssignmentError(Exception):
 
 @dataclass(frozen=True)
 class Nothing:
-    """No task to hand out now. `num_held`: how many would do but are with other labelers at the moment."""
+    """No task to hand out now. `num_held`: how many would do but are with other labelers at the moment.
+
+    `holds_enough`: this labeler holds as many ahead as they may.
+    """
 
     num_held: int
     back_at: datetime | None
+    holds_enough: bool = False
 
 
 def claim(
-    *, project: Project, labeler: User, kinds: Sequence[str] = SERVED_KINDS, besides: Task | None = None
+    *, project: Project, labeler: User, kinds: Sequence[str] = SERVED_KINDS, besides: Sequence[Task] = ()
 ) -> Slot | Nothing:
     """The slot this labeler holds already, else the first open one that suits them, else why there is none.
 
-    `besides`: the task on the screen, when the page fetches the next one ahead.
+    `besides`: the task on the screen and those fetched ahead already, when the page fetches another one.
     """
     with transaction.atomic():
         _one_claim_at_a_time(project, labeler)
-        held = held_slots(project=project, labeler=labeler).filter(kind__in=kinds)
-        mine = held.exclude(task=besides).order_by("claimed_at", "pk").first()
+        alike = {other for kind in kinds for other in _alike(kind)}
+        held = list(held_slots(project=project, labeler=labeler).filter(kind__in=alike).order_by("claimed_at", "pk"))
+        mine = next((slot for slot in held if slot.kind in kinds and slot.task not in besides), None)
         if mine:
             _renew(mine.pk, project)
             mine.refresh_from_db(fields=["lease_until"])
             return mine
+        if _holds_enough(project, labeler, kinds, len(held)):
+            return Nothing(num_held=0, back_at=None, holds_enough=True)
         for kind in kinds:
             if slot := _claim_open(project, labeler, kind):
                 return slot
@@ -69,7 +76,7 @@ def claim_task(*, task: Task, labeler: User) -> Slot | None:
         if mine:
             _renew(mine.pk, task.project)
             return mine
-        if held.count() >= MAX_HELD:
+        if held.count() > task.project.tasks_ahead:
             return None
         slot_id = queue.claim_task(task=task, labeler=labeler)
     return _slots().get(pk=slot_id) if slot_id else None
@@ -92,6 +99,12 @@ def release(*, task: Task, labeler: User) -> bool:
         if released:
             tasks.fit_slots([task.pk])  # none beyond the wanted number, none of a closed task
     return released == 1
+
+
+def release_all(*, task: Task, labeler: User) -> int:
+    """Stop for now: this task goes back, and all of its kind that were fetched ahead. Drafts stay."""
+    held = held_slots(project=task.project, labeler=labeler).filter(kind__in=_alike(task.kind))
+    return sum(release(task=slot.task, labeler=labeler) for slot in held)
 
 
 @transaction.atomic
@@ -177,6 +190,14 @@ def _one_claim_at_a_time(project: Project, labeler: User) -> None:
     """Fifty clicks at once must not hold fifty tasks: claims of one person in one project wait for each other."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [project.pk % 2**31, labeler.pk % 2**31])
+
+
+def _holds_enough(project: Project, labeler: User, kinds: Sequence[str], num_held: int) -> bool:
+    """Whether the task in hand and those ahead are all that this labeler may hold of these kinds."""
+    if num_held <= 1 or num_held > project.tasks_ahead:
+        return num_held > 1
+    num_open = (queue.count_open(project=project, labeler=labeler, kind=kind, limit=ENOUGH_OPEN) for kind in kinds)
+    return sum(num_open) < ENOUGH_OPEN
 
 
 def _claim_open(project: Project, labeler: User, kind: str) -> Slot | None:

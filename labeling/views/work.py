@@ -131,8 +131,8 @@ def _skip(request: ProjectRequest, found: Task) -> HttpResponseBase:
 
 
 def _release(request: ProjectRequest, found: Task) -> HttpResponseBase:
-    """Stop here: the task goes back, the draft stays."""
-    assignments.release(task=found, labeler=request.user)
+    """Stop here: the task and those fetched ahead go back, drafts stay."""
+    assignments.release_all(task=found, labeler=request.user)
     return redirect("work", request.project.slug)
 
 

@@ -82,14 +82,61 @@ def test_a_reload_gives_the_same_slot_back(people, ask):
     assert Slot.objects.filter(state="held").count() == 1
 
 
-def test_the_next_task_can_be_fetched_ahead_but_no_third(people, ask):
+def test_near_the_end_of_the_queue_one_task_is_held_ahead_and_no_more(people, ask):
     ask(4)
     first = claim(people)
-    second = claim(people, besides=first.task)
+    second = claim(people, besides=[first.task])
     assert second.task != first.task
-    assert claim(people, besides=first.task) == second
-    assert claim(people, besides=second.task) == first
+    assert claim(people, besides=[first.task]) == second
+    assert claim(people, besides=[second.task]) == first
+    assert claim(people, besides=[first.task, second.task]).holds_enough
     assert Slot.objects.filter(state="held").count() == 2
+
+
+def test_while_much_is_open_as_many_are_held_ahead_as_the_project_says(people, ask, monkeypatch):
+    monkeypatch.setattr(assignments, "ENOUGH_OPEN", 3)
+    people.project.tasks_ahead = 3
+    people.project.save()
+    ask(9)
+    held = []
+    for _ in range(4):
+        held.append(claim(people, besides=held).task)
+    assert len(set(held)) == 4
+    assert claim(people, besides=held).holds_enough
+    assert assignments.claim_task(task=Task.objects.order_by("pk").last(), labeler=people.labeler) is None
+    assert Slot.objects.filter(state="held").count() == 4
+
+
+def test_the_last_open_tasks_stay_open_for_others(people, ask, monkeypatch):
+    monkeypatch.setattr(assignments, "ENOUGH_OPEN", 3)
+    ask(5)
+    held = []
+    while isinstance(slot := claim(people, besides=held), Slot):
+        held.append(slot.task)
+    assert len(held) == 3  # with three held, two were open: too few for another
+    assert [claim(people, people.labeler2, besides=[]).task in held] == [False]
+
+
+def test_kinds_asked_for_one_at_a_time_do_not_add_up(people, ask, monkeypatch):
+    monkeypatch.setattr(assignments, "ENOUGH_OPEN", 1)
+    people.project.tasks_ahead = 1
+    people.project.save()
+    ask(4)
+    Task.objects.filter(pk__in=Task.objects.order_by("pk").values("pk")[:2]).update(kind="compare")
+    Slot.objects.filter(task__kind="compare").update(kind="compare")
+    first = claim(people, kinds=["rank"])
+    second = claim(people, kinds=["compare"], besides=[first.task])
+    assert claim(people, kinds=["rank"], besides=[first.task, second.task]).holds_enough
+
+
+def test_stopping_gives_back_the_task_and_those_ahead_and_keeps_drafts(people, ask):
+    ask(3)
+    first = claim(people).task
+    second = claim(people, besides=[first]).task
+    Draft.objects.create(task=second, labeler=people.labeler, payload={})
+    assert assignments.release_all(task=first, labeler=people.labeler) == 2
+    assert not Slot.objects.filter(state="held").exists()
+    assert Draft.objects.filter(task=second).exists()
 
 
 def test_a_labeler_never_gets_a_task_they_touched(people, ask):
@@ -97,7 +144,7 @@ def test_a_labeler_never_gets_a_task_they_touched(people, ask):
     rank(done, people.labeler)
     assignments.skip(task=skipped, labeler=people.labeler, reason="other")
     assert claim(people).task == held
-    assert claim(people, besides=held).task == fresh
+    assert claim(people, besides=[held]).task == fresh
     rank(held, people.labeler)
     rank(fresh, people.labeler)
     assert isinstance(claim(people), Nothing)
@@ -357,7 +404,7 @@ def test_the_queue_goes_on_where_the_labeler_was_and_comes_round_again(people, a
     assert claim(people).task == first
     assignments.release(task=first, labeler=people.labeler)
     assert claim(people).task == second
-    assert claim(people, besides=second).task == third
+    assert claim(people, besides=[second]).task == third
     rank(second, people.labeler)
     rank(third, people.labeler)
     assert claim(people).task == first
@@ -367,9 +414,9 @@ def test_what_has_become_more_urgent_comes_first_wherever_the_labeler_was(people
     first, second, third = ask(3)
     assert claim(people).task == first
     tasks.set_priority(task=third, priority=1)
-    assert claim(people, besides=first).task == third
+    assert claim(people, besides=[first]).task == third
     rank(third, people.labeler)
-    assert claim(people, besides=first).task == second
+    assert claim(people, besides=[first]).task == second
 
 
 def test_what_is_open_counts_each_task_once(people, ask):
