@@ -27,7 +27,7 @@ from training.engine import batches, data, device, measure, models, scoring, tru
 from training.engine.batches import Cuts
 from training.engine.corpus import snapshot_stream
 from training.engine.report import reward_report, share_with_interval
-from training.engine.rewards import score_all
+from training.engine.rewards import choose_layout, score_all
 from training.engine.rollout import SamplingRule
 from training.engine.runlog import Cancelled, RunLog
 from training.engine.text import Text, load_text
@@ -130,11 +130,13 @@ def measure_reward_model(bench: Bench) -> tuple[Report, dict[str, float]]:
     models.check_lengths(
         reward.model, max_prompt_tokens=config.max_prompt_tokens, max_response_tokens=config.max_response_tokens
     )
+    layout, _ = choose_layout(reward.model, "tree")
     scores = score_all(
         reward.model,
         elements,
-        layout="rows",
-        micro_batch_size=max(1, config.batch_size // 4),
+        layout=layout,
+        max_elements=max(1, config.batch_size // 4),
+        max_tokens=8 * 1024,
         compute=bench.compute,
         pad_id=reward.text.pad_id,
     )

@@ -4,8 +4,8 @@
 
 All pairs of all rankings of a prompt are one element of the batch (InstructGPT, section 3.5): −1/pairs · Σ log σ(r_w
 − r_l), mean over prompts. Several labelers of one prompt are weighted rankings of one element, whose responses are
-encoded once. Held-out labelers never train. After training a bias sets the mean score of demonstrations (or of the
-training responses) to 0.
+encoded once; in the default layout the prompt too (`training.engine.tree`). Held-out labelers never train. After
+training a bias sets the mean score of demonstrations (or of the training responses) to 0.
 
 `outputs/report.json` holds pair accuracy on train, valid, test and held-out labelers with intervals, per category and
 rank distance, calibration, correlation with length, and the human agreement beside it (see `training.engine.report`).
@@ -34,7 +34,7 @@ from training.engine.device import Compute, choose, restore_rng_state, rng_state
 from training.engine.losses import kwise_losses, pad_rankings
 from training.engine.optim import adamw, check_finite, cosine_lr, optimiser_step
 from training.engine.report import judged_pairs, reward_report
-from training.engine.rewards import LAYOUTS, chunks, flat_rankings, score_all, token_rows
+from training.engine.rewards import LAYOUTS, choose_layout, flat_rankings, laid_out, packs, score_all, token_rows
 from training.engine.runlog import Cancelled, RunLog, throughput
 from training.engine.text import Text, load_text
 
@@ -49,8 +49,11 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
     models.check_lengths(
         model, max_prompt_tokens=config.max_prompt_tokens, max_response_tokens=config.max_response_tokens
     )
-    setup = Setup(config=config, compute=compute, text=text, model=model.to(compute.device))
-    log.say(f"{models.num_parameters(model):,} parameters on {compute.device}")
+    layout, why = choose_layout(model, config.layout)
+    setup = Setup(config=config, compute=compute, text=text, model=model.to(compute.device), layout=layout)
+    log.say(f"{models.num_parameters(model):,} parameters on {compute.device}; layout: {layout}")
+    if why:
+        log.say(f"layout {layout} instead of {config.layout}: {why}")
 
     # 2. Rankings, grouped by prompt
     material = read_material(config, text, log)
@@ -133,14 +136,16 @@ class Setup:
     compute: Compute
     text: Text
     model: Any
+    layout: str
 
     def scores(self, elements: Sequence[Element]) -> list[list[float]]:
         """The score of each response of each element."""
         return score_all(
             self.model,
             elements,
-            layout=self.config.layout,
-            micro_batch_size=self.config.micro_batch_size,
+            layout="rows" if self.layout == "pairs" else self.layout,
+            max_elements=self.config.micro_batch_size,
+            max_tokens=self.config.max_forward_tokens,
             compute=self.compute,
             pad_id=self.text.pad_id,
         )
@@ -217,9 +222,12 @@ def learn(
     """One optimiser step: the weighted mean over the rankings of the batch. Returns metrics."""
     total_weight = sum(weight for _, _, weight in flat_rankings(elements))
     sums = {"loss": 0.0, "right": 0.0, "pairs": 0.0, "score": 0.0, "responses": 0.0}
-    for part in chunks(elements, setup.config.micro_batch_size):
+    placed = [laid_out(element, layout=setup.layout, divisor=setup.config.divisor) for element in elements]
+    limits = {"max_elements": setup.config.micro_batch_size, "max_tokens": setup.config.max_forward_tokens}
+    for pack in packs(placed, layout=setup.layout, **limits):
+        part = [placed[index] for index in pack]
         with setup.compute.autocast():
-            scores_N = LAYOUTS[setup.config.layout](setup.model, part, pad_id=setup.text.pad_id)
+            scores_N = LAYOUTS[setup.layout](setup.model, part, pad_id=setup.text.pad_id)
         loss, _ = weighted_loss(scores_N, part, setup.config)
         check_finite("reward/loss", loss.item(), partial(token_rows, part, pad_id=setup.text.pad_id))
         (loss / total_weight).backward()  # type: ignore[no-untyped-call]

@@ -50,7 +50,7 @@ def test_a_score_does_not_depend_on_padding_or_neighbours() -> None:
 def test_scores_come_back_by_element_whatever_the_micro_batch() -> None:
     model = reward_model()
     found = [
-        score_all(model, ELEMENTS, layout="rows", micro_batch_size=size, compute=CPU, pad_id=TEXT.pad_id)
+        score_all(model, ELEMENTS, layout="rows", max_elements=size, max_tokens=4096, compute=CPU, pad_id=TEXT.pad_id)
         for size in (1, 2, 3)
     ]
     assert [len(scores) for scores in found[0]] == [2, 1, 3]

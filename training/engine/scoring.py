@@ -111,7 +111,7 @@ def response_values(model: Any, batch: Episodes) -> Tensor:
 
     `model` has a scalar head (`AutoModelForSequenceClassification`, one label), read here at every response position.
     """
-    return _scatter(_head(model, _hidden_before(model, batch)).float(), batch.mask_BR)
+    return _scatter(score_hidden(model, _hidden_before(model, batch)).float(), batch.mask_BR)
 
 
 @torch.no_grad()
@@ -141,7 +141,7 @@ def end_scores(model: Any, batch: Episodes) -> Tensor:
     """
     last_B1 = batch.mask_BR.sum(dim=1, keepdim=True) - 1  # of the response: index_BR says where that is in the row
     hidden_BD = _gather(_hidden(model, batch), batch.index_BR.gather(1, last_B1)).squeeze(1)
-    return _head(model, hidden_BD)
+    return score_hidden(model, hidden_BD)
 
 
 @torch.no_grad()
@@ -159,7 +159,7 @@ def end_rewards_left_padded(model: Any, batch: Episodes) -> Tensor:
     return end_rewards(model, shifted)
 
 
-def _head(model: Any, hidden: Tensor) -> Tensor:
+def score_hidden(model: Any, hidden: Tensor) -> Tensor:
     """The scalar head, in at least fp32 also under autocast: a score is a difference of large sums."""
     with torch.autocast(hidden.device.type, enabled=False):
         scores: Tensor = model.score(hidden.to(model.score.weight.dtype)).squeeze(-1)

@@ -63,13 +63,22 @@ class RewardConfig(TrainingConfig):
         unit="prompts",
     )
     micro_batch_size: int = option(
-        2,
-        "Prompts per forward pass, with all their responses. Less memory when smaller; the result is the same up to"
-        " rounding.",
+        8,
+        "At most so many prompts per forward pass, with all their responses. Less memory when smaller; the result is"
+        " the same up to rounding.",
         group="optimisation",
         min=1,
         max=4096,
         unit="prompts",
+    )
+    max_forward_tokens: int = option(
+        8192,
+        "At most so many tokens per forward pass; a prompt that has more with its responses goes alone. Less memory"
+        " when smaller; the result is the same up to rounding.",
+        group="optimisation",
+        min=64,
+        max=4_194_304,
+        unit="tokens",
     )
     learning_rate: float = option(
         5e-4, "Peak learning rate (InstructGPT: 9e-6).", group="optimisation", min=1e-9, max=1.0
@@ -113,10 +122,12 @@ class RewardConfig(TrainingConfig):
         choices=("remaining_pairs", "all_pairs"),
     )
     layout: str = option(
-        "rows",
-        "How responses are laid out for the forward pass: 'rows' encodes each response once, after its prompt.",
+        "tree",
+        "How responses are laid out for the forward pass; the scores and gradients are equal. 'tree' encodes the prompt"
+        " once for all its responses, 'rows' each response after its own copy of the prompt, 'pairs' each pair of a"
+        " ranking as two rows. A model whose family cannot read trees gets 'rows', and the log says so.",
         group="optimisation",
-        choices=("rows",),
+        choices=("tree", "rows", "pairs"),
     )
     bootstrap_samples: int = option(
         1000,

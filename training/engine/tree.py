@@ -1,0 +1,221 @@
+"""The tree layout: a prompt once, and its K responses as branches that cannot see each other.
+
+All elements of a forward pass stand in one packed row without padding: prompt, response 1, …, response K, next prompt.
+Position ids of every branch continue its prompt. What joins tokens is attention alone, so attention alone is ours:
+each prompt attends to itself, and each branch to its prompt's keys and values and to itself. Nothing is computed over
+all T² cells of the row, and no weight depends on what else is packed beside it.
+
+A model's own code runs unchanged; it finds `tree_attention` under the name `NAME` and hands it the layout, which
+travels as a keyword through the forward pass (so that a recomputed one, under gradient checkpointing, sees it too).
+
+Shape legend: T tokens of the packed row, P of a prompt, K branches, R tokens of the longest branch, H heads, D head
+size. Masks are boolean and True means keep.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from training.engine.batches import Element
+
+NAME: Final = "podium_tree"
+FAMILIES: Final = frozenset(
+    {"gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text"}  # each compared with `rows`
+)
+ATTENTION_ONLY: Final = frozenset({"full_attention", "sliding_attention"})
+
+
+class TreeError(ValueError):
+    """A model whose tokens see each other by other ways than attention, or in a way not compared here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branching:
+    """One element in the packed row: its prompt begins at `start`; its branches follow, one after the other."""
+
+    start: int
+    num_prompt: int
+    lengths: tuple[int, ...]
+    gather_KR: Tensor  # where each branch's tokens stand behind the prompt; its last one where it has no more
+    kept_N: Tensor  # which of the K × R are tokens, as an index
+    masks: dict[int | None, tuple[Tensor | None, Tensor]] = field(default_factory=dict)  # by sliding window
+
+    @property
+    def num_branch_tokens(self) -> int:
+        return sum(self.lengths)
+
+    def mask(self, window: int | None) -> tuple[Tensor | None, Tensor]:
+        """What prompt tokens see [P, P] (None: all before them) and what branch tokens see [R, P + R]."""
+        if window not in self.masks:
+            positions_Q = torch.arange(self.num_prompt + max(self.lengths), device=self.gather_KR.device)
+            distance_QQ = positions_Q[:, None] - positions_Q[None, :]
+            seen_QQ = (distance_QQ >= 0) & (distance_QQ < (window or len(positions_Q)))
+            fits = window is None or window >= self.num_prompt
+            prompt_PP = None if fits else seen_QQ[: self.num_prompt, : self.num_prompt]
+            self.masks[window] = (prompt_PP, seen_QQ[self.num_prompt :])
+        return self.masks[window]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """A packed row: what the model reads, and where each response's end token stands."""
+
+    input_ids_1T: Tensor
+    position_ids_1T: Tensor
+    ends_N: Tensor
+    parts: tuple[Branching, ...]
+
+
+def why_not(model: Any) -> str:
+    """Why this model cannot read trees, in words for the log; empty when it can."""
+    config = model.config.get_text_config()
+    if config.model_type not in FAMILIES:
+        return f"the tree layout was not compared with plain rows for {config.model_type} models"
+    others = set(getattr(config, "layer_types", None) or ()) - ATTENTION_ONLY
+    return f"layers of kind {', '.join(sorted(others))} would leak between responses" if others else ""
+
+
+def enable(model: Any) -> None:
+    """Let the model's attention layers find `tree_attention`; plain rows are read as before. Raises TreeError."""
+    if reason := why_not(model):
+        raise TreeError(reason)
+    if model.config._attn_implementation != NAME:
+        model.set_attn_implementation(NAME)
+
+
+def plant(elements: Sequence[Element], *, device: Any = "cpu") -> Tree:
+    """Lay elements out in one row. An element without responses, or an empty response, is an error."""
+    ids: list[int] = []
+    positions: list[int] = []
+    ends: list[int] = []
+    parts = []
+    for element in elements:
+        if not element.responses or not all(element.responses):
+            raise ValueError(f"an element of prompt {element.prompt_id} has no response token")
+        lengths = tuple(len(response) for response in element.responses)
+        parts.append(_branching(len(ids), len(element.prompt), lengths, device))
+        ids += element.prompt
+        positions += range(len(element.prompt))
+        for response in element.responses:
+            ids += response
+            positions += range(len(element.prompt), len(element.prompt) + len(response))
+            ends.append(len(ids) - 1)
+    return Tree(
+        input_ids_1T=torch.tensor([ids], device=device),
+        position_ids_1T=torch.tensor([positions], device=device),
+        ends_N=torch.tensor(ends, device=device),
+        parts=tuple(parts),
+    )
+
+
+def hidden_at_ends(model: Any, tree: Tree) -> Tensor:
+    """The last hidden states at the end tokens of all responses, [N, hidden size], in the order of the elements."""
+    # Four dimensions: the model takes the mask as it is and builds none of T² cells. `tree_attention` never reads it.
+    unread = torch.zeros((1, 1, 1, 1), dtype=torch.bool, device=tree.input_ids_1T.device)
+    output = model.base_model(
+        input_ids=tree.input_ids_1T,
+        position_ids=tree.position_ids_1T,
+        attention_mask=unread,
+        use_cache=False,
+        tree=tree,
+    )
+    hidden_ND: Tensor = output.last_hidden_state[0].index_select(0, tree.ends_N)
+    return hidden_ND
+
+
+def tree_attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    tree: Tree | None = None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """Attention of one layer over a packed row; query [1, H, T, D], result [1, T, H, D]. Without a tree: as usual."""
+    if tree is None and softcap is None:
+        plain: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
+        )
+        return plain
+    if dropout:
+        raise TreeError("attention dropout must be off: rows and trees would drop different things")
+    if (num_groups := query.shape[1] // key.shape[1]) > 1:
+        key, value = (tensor.repeat_interleave(num_groups, dim=1) for tensor in (key, value))
+    if tree is None:
+        capped = _attend(query, key, value, attention_mask, scaling=scaling, softcap=softcap)
+        return capped.transpose(1, 2), None
+    outputs = []
+    for part in tree.parts:
+        end = part.start + part.num_prompt + part.num_branch_tokens
+        own = tuple(tensor[0, :, part.start : end].transpose(0, 1) for tensor in (query, key, value))
+        outputs += _part(part, own, scaling=scaling, window=sliding_window, softcap=softcap)
+    return torch.cat(outputs)[None], None
+
+
+def _part(
+    part: Branching, own: tuple[Tensor, ...], *, scaling: float | None, window: int | None, softcap: float | None
+) -> list[Tensor]:
+    """The prompt's and the branches' outputs of one element, [tokens, H, D] each."""
+    num_branches, width = part.gather_KR.shape
+    prompt_mask, branch_mask = part.mask(window)
+    prompts = [tensor[: part.num_prompt].transpose(0, 1)[None] for tensor in own]
+    flat = part.gather_KR.flatten()
+    branches = [
+        tensor[part.num_prompt :].index_select(0, flat).view(num_branches, width, *tensor.shape[1:]).transpose(1, 2)
+        for tensor in own
+    ]
+    keys, values = (
+        torch.cat((shared.expand(num_branches, -1, -1, -1), branch), dim=2)
+        for shared, branch in zip(prompts[1:], branches[1:], strict=True)
+    )
+    from_branches = _attend(branches[0], keys, values, branch_mask, scaling=scaling, softcap=softcap)
+    rows = from_branches.transpose(1, 2).flatten(0, 1).index_select(0, part.kept_N)
+    if not part.num_prompt:
+        return [rows]
+    query, key, value = prompts
+    from_prompt = _attend(query, key, value, prompt_mask, scaling=scaling, softcap=softcap)
+    return [from_prompt[0].transpose(0, 1), rows]
+
+
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, scaling: float | None, softcap: float | None
+) -> Tensor:
+    """Softmax attention, [B, H, Q, D]; `mask` None: causal."""
+    if softcap is None:
+        return scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling)
+    if mask is None:
+        mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()
+    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    scores = (softcap * torch.tanh(scores / softcap)).masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(query.dtype) @ value
+
+
+def _branching(start: int, num_prompt: int, lengths: tuple[int, ...], device: Any) -> Branching:
+    lengths_K1 = torch.tensor(lengths)[:, None]
+    starts_K1 = lengths_K1.cumsum(0) - lengths_K1
+    within_R = torch.arange(max(lengths))
+    is_token_KR = within_R < lengths_K1
+    return Branching(
+        start=start,
+        num_prompt=num_prompt,
+        lengths=lengths,
+        gather_KR=(starts_K1 + torch.minimum(within_R, lengths_K1 - 1)).to(device),
+        kept_N=is_token_KR.flatten().nonzero().squeeze(1).to(device),
+    )
+
+
+AttentionInterface.register(NAME, tree_attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)
