@@ -46,6 +46,8 @@ def _required_in_production(name: str, default: str) -> str:
 
 
 SECRET_KEY = _secret_key()
+# What finds personal data in prompts: "patterns", or "presidio" besides (the extra `pii`).
+PERSONAL_DATA = env.str("PODIUM_PERSONAL_DATA", "patterns")
 ALLOWED_HOSTS = env.list("PODIUM_ALLOWED_HOSTS", default=[] if IS_PRODUCTION else ["*"])
 CSRF_TRUSTED_ORIGINS = env.list("PODIUM_TRUSTED_ORIGINS", default=[])
 
@@ -85,6 +87,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "labeling.views.offline.name_the_person",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -123,7 +126,13 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = _required_in_production("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "podium"}
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "podium",
+    },
+    # What each web process may know for itself, and may forget: nothing here decides anything.
+    "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 20_000}},
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 

@@ -11,6 +11,7 @@ from labeling.models import Skip, Task
 from labeling.services import answers, assignments
 from labeling.services.answers import LETTERS, Answer, AnswerError
 from labeling.services.sheets import Sheet
+from labeling.services.writing import MAX_CHARS
 
 
 class NextSerializer(serializers.Serializer[Any]):
@@ -39,17 +40,26 @@ class CardSerializer(serializers.Serializer[Any]):
     html = serializers.CharField(help_text="Safe HTML.")
 
 
+class BriefSerializer(serializers.Serializer[Any]):
+    style = serializers.CharField(help_text="“plain”, “few_shot” or “user_based”.")
+    use_case = serializers.CharField(help_text="Empty: the writer chooses.")
+    language = serializers.CharField(help_text="Empty: the writer chooses.")
+    text = serializers.CharField()
+
+
 class SheetSerializer(serializers.Serializer[Sheet]):
     """A task as the labeler sees it."""
 
     task = serializers.UUIDField(source="task.uid")
     kind = serializers.ChoiceField(source="task.kind", choices=Task.Kind.choices)
     rate_first = serializers.BooleanField(source="task.rate_first")
-    use_case = serializers.CharField(source="task.prompt.use_case")
-    language = serializers.CharField(source="task.prompt.language")
+    use_case = serializers.CharField(source="task.prompt.use_case", default="")
+    language = serializers.CharField(source="task.prompt.language", default="")
     prompt = MessageSerializer(source="messages", many=True)
     cards = CardSerializer(many=True)
     flags = serializers.ListField(child=serializers.CharField())
+    labels = serializers.ListField(child=serializers.CharField(), help_text="What is asked of a prompt to annotate.")
+    brief = BriefSerializer(allow_null=True, help_text="What kind of prompt to write.")
     guideline_version = serializers.IntegerField(source="guideline.version", default=None, allow_null=True)
     draft = serializers.JSONField()
     draft_version = serializers.IntegerField()
@@ -127,6 +137,39 @@ class RankingAnswerSerializer(SubmissionSerializer):
 
 class DemonstrationAnswerSerializer(SubmissionSerializer):
     text = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=200_000)
+
+
+class PairSerializer(serializers.Serializer[Any]):
+    query = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=MAX_CHARS)
+    response = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=MAX_CHARS)
+
+
+class WritingSerializer(serializers.Serializer[Any]):
+    instruction = serializers.CharField(
+        allow_blank=True, trim_whitespace=False, max_length=MAX_CHARS, help_text="The prompt, or its instruction."
+    )
+    pairs = PairSerializer(many=True, required=False, default=list, max_length=100, help_text="Few-shot: the examples.")
+    query = serializers.CharField(
+        required=False, allow_blank=True, default="", trim_whitespace=False, max_length=MAX_CHARS
+    )
+
+
+class WrittenPromptSerializer(SubmissionSerializer, WritingSerializer):
+    use_case = serializers.CharField(required=False, allow_blank=True, default="", max_length=16)
+    language = serializers.CharField(required=False, allow_blank=True, default="", max_length=16)
+
+
+class HintsSerializer(serializers.Serializer[Any]):
+    hints = serializers.ListField(
+        child=serializers.CharField(), help_text="To look at before it is sent. None stops it."
+    )
+
+
+class AnnotationAnswerSerializer(SubmissionSerializer):
+    labels = serializers.ListField(
+        child=serializers.CharField(max_length=200), required=False, default=list, max_length=100
+    )
+    is_none = serializers.BooleanField(default=False, help_text="None of the labels holds: it must be said.")
 
 
 class SubmittedSerializer(serializers.Serializer[Any]):

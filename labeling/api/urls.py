@@ -11,6 +11,7 @@ TASK = PROJECT + "tasks/<uuid:uid>/"
 urlpatterns: list[URLPattern] = [
     path(PROJECT + "next/", work.NextView.as_view(), name="api_next"),
     path(PROJECT + "preview/", work.PreviewView.as_view(), name="api_preview"),
+    path(PROJECT + "hints/", work.HintsView.as_view(), name="api_hints"),
     path(TASK + "draft/", work.DraftView.as_view(), name="api_draft"),
     path(TASK + "submit/", work.SubmitView.as_view(), name="api_submit"),
     path(TASK + "skip/", work.SkipView.as_view(), name="api_skip"),

@@ -1,6 +1,7 @@
 """The labeling API: next, draft, submit, skip, release, renew, revise, preview."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django.shortcuts import get_object_or_404
@@ -12,12 +13,21 @@ from rest_framework.response import Response
 
 from labeling.api import serializers as s
 from labeling.api.base import LabelingView, describe
-from labeling.models import Demonstration, Ranking, Slot, Task
-from labeling.services import assignments, demonstrations, drafts, rankings, rendering, sheets
+from labeling.models import Demonstration, PromptAnnotation, Ranking, Slot, Task, WrittenPrompt
+from labeling.services import annotations, assignments, demonstrations, drafts, rankings, rendering, sheets, writing
+from labeling.services.annotations import Annotation
+from labeling.services.writing import Writing
+
+Judgement = Ranking | Demonstration | WrittenPrompt | PromptAnnotation
 
 ANSWER = PolymorphicProxySerializer(
     component_name="Answer",
-    serializers=[s.RankingAnswerSerializer, s.DemonstrationAnswerSerializer],
+    serializers=[
+        s.RankingAnswerSerializer,
+        s.DemonstrationAnswerSerializer,
+        s.WrittenPromptSerializer,
+        s.AnnotationAnswerSerializer,
+    ],
     resource_type_field_name=None,
 )
 ERRORS = {409: s.ErrorSerializer, 422: s.ErrorSerializer}
@@ -62,8 +72,14 @@ class SubmitView(LabelingView):
     @describe(request=ANSWER, responses={201: s.SubmittedSerializer, **ERRORS}, summary="Send a ranking or an answer")
     def post(self, request: Request, slug: str, uid: uuid.UUID) -> Response:
         task = self.task(uid)
-        judgement = self._write(task, request) if task.kind == Task.Kind.DEMONSTRATE else self._rank(task, request)
-        return _submitted(judgement)
+        take_in: dict[str, Callable[[Task, Request], Judgement]] = {
+            Task.Kind.RANK: self._rank,
+            Task.Kind.COMPARE: self._rank,
+            Task.Kind.DEMONSTRATE: self._demonstrate,
+            Task.Kind.WRITE_PROMPT: self._write_prompt,
+            Task.Kind.ANNOTATE: self._annotate,
+        }
+        return _submitted(take_in[task.kind](task, request))
 
     def _rank(self, task: Task, request: Request) -> Ranking:
         serializer = s.RankingAnswerSerializer(data=request.data)
@@ -71,9 +87,19 @@ class SubmitView(LabelingView):
         answer = serializer.answer(task)
         return rankings.submit(task=task, labeler=self.labeler, idempotency_key=key, answer=answer)
 
-    def _write(self, task: Task, request: Request) -> Demonstration:
+    def _demonstrate(self, task: Task, request: Request) -> Demonstration:
         data = self.read(s.DemonstrationAnswerSerializer(data=request.data))
         return demonstrations.submit(task=task, labeler=self.labeler, **data)
+
+    def _write_prompt(self, task: Task, request: Request) -> WrittenPrompt:
+        data = self.read(s.WrittenPromptSerializer(data=request.data))
+        key = data.pop("idempotency_key")
+        return writing.submit(task=task, labeler=self.labeler, idempotency_key=key, writing=Writing(**data))
+
+    def _annotate(self, task: Task, request: Request) -> PromptAnnotation:
+        data = self.read(s.AnnotationAnswerSerializer(data=request.data))
+        key = data.pop("idempotency_key")
+        return annotations.submit(task=task, labeler=self.labeler, idempotency_key=key, annotation=Annotation(**data))
 
 
 class ReviseView(LabelingView):
@@ -120,6 +146,13 @@ class PreviewView(LabelingView):
         return Response({"html": rendering.to_html(text)})
 
 
+class HintsView(LabelingView):
+    @describe(request=s.WritingSerializer, responses=s.HintsSerializer, summary="What to look at in a prompt you write")
+    def post(self, request: Request, slug: str) -> Response:
+        data = self.read(s.WritingSerializer(data=request.data))
+        return Response({"hints": writing.hints(project=self.project, writing=Writing(**data))})
+
+
 def _nothing(found: assignments.Nothing) -> dict[str, Any]:
     return {"sheet": None, "task": None, "url": None, "lease_until": None, "nothing": found}
 
@@ -133,6 +166,6 @@ def _handed_out(slot: Slot) -> dict[str, Any]:
     }
 
 
-def _submitted(judgement: Ranking | Demonstration) -> Response:
+def _submitted(judgement: Judgement) -> Response:
     answer = {"uid": judgement.uid, "revision": judgement.revision, "is_surplus": judgement.slot_id is None}
     return Response(s.SubmittedSerializer(answer).data, status.HTTP_201_CREATED)

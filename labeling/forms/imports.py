@@ -7,8 +7,8 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
 from labeling.models import ImportBatch, UseCase
-from labeling.services import imports
-from labeling.services.imports import columns, kinds_of_prompt
+from labeling.services import imports, kinds_of_prompt
+from labeling.services.imports import columns
 
 KINDS = [
     (ImportBatch.Kind.PROMPTS, "Prompts: what people ask"),

@@ -6,7 +6,8 @@ from django import forms
 from django.db.models import Exists, OuterRef, QuerySet
 
 from labeling.models import Project, Prompt, PromptSource, Response, Split, UseCase
-from labeling.services.imports import kinds_of_prompt, reasons, texts
+from labeling.services import kinds_of_prompt
+from labeling.services.imports import reasons, texts
 
 ANY = ("", "Any")
 KEEP = ("", "Leave as it is")

@@ -11,18 +11,31 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from labeling.models import Demonstration, Draft, Project, Ranking, Skip, Slot, Task, User
+from labeling.models import (
+    Demonstration,
+    Draft,
+    Project,
+    PromptAnnotation,
+    Ranking,
+    Skip,
+    Slot,
+    Task,
+    User,
+    WrittenPrompt,
+)
 from labeling.services import queue, tasks
+from labeling.services.quality import hidden, places, qualification, standing
+from labeling.services.quality.standing import MUST_READ, NOT_QUALIFIED, Standing, Why
 
 ENOUGH_OPEN: Final = 50  # below it a labeler holds one task ahead and no more: few people never hold the queue's end
 SWEEP_BATCH: Final = 1_000
 CLAIM_ATTEMPTS: Final = 5
 RANKING_KINDS: Final = (Task.Kind.RANK, Task.Kind.COMPARE)
-SERVED_KINDS: Final = (*RANKING_KINDS, Task.Kind.DEMONSTRATE)
+SERVED_KINDS: Final = (*RANKING_KINDS, Task.Kind.DEMONSTRATE, Task.Kind.WRITE_PROMPT, Task.Kind.ANNOTATE)
 
 
 class AssignmentError(Exception):
@@ -33,12 +46,13 @@ class AssignmentError(Exception):
 class Nothing:
     """No task to hand out now. `num_held`: how many would do but are with other labelers at the moment.
 
-    `holds_enough`: this labeler holds as many ahead as they may.
+    `holds_enough`: this labeler holds as many ahead as they may. `why`: what they must do before they get any.
     """
 
     num_held: int
     back_at: datetime | None
     holds_enough: bool = False
+    why: Why = ""
 
 
 def claim(
@@ -49,7 +63,9 @@ def claim(
     `besides`: the task on the screen and those fetched ahead already, when the page fetches another one.
     """
     with transaction.atomic():
-        _one_claim_at_a_time(project, labeler)
+        stands = standing.lock(project, labeler)
+        if stands.must_read:
+            return Nothing(num_held=0, back_at=None, why=MUST_READ)
         alike = {other for kind in kinds for other in _alike(kind)}
         held = list(held_slots(project=project, labeler=labeler).filter(kind__in=alike).order_by("claimed_at", "pk"))
         mine = next((slot for slot in held if slot.kind in kinds and slot.task not in besides), None)
@@ -57,26 +73,29 @@ def claim(
             _renew(mine.pk, project)
             mine.refresh_from_db(fields=["lease_until"])
             return mine
-        if _holds_enough(project, labeler, kinds, len(held)):
+        if _holds_enough(project, labeler, stands.open_kinds(kinds), len(held)):
             return Nothing(num_held=0, back_at=None, holds_enough=True)
-        for kind in kinds:
-            if slot := _claim_open(project, labeler, kind):
-                return slot
+        if slot := _hand_out(project, labeler, kinds, stands):
+            return slot
     if expire():  # nobody has swept yet
         return claim(project=project, labeler=labeler, kinds=kinds, besides=besides)
-    return _nothing(project, labeler, kinds)
+    return _nothing(project, labeler, kinds, stands)
 
 
 def claim_task(*, task: Task, labeler: User) -> Slot | None:
     """Hold this very task, as a link to it asks; None when no slot of it is free for this labeler."""
     with transaction.atomic():
-        _one_claim_at_a_time(task.project, labeler)
+        stands = standing.lock(task.project, labeler)
         held = held_slots(project=task.project, labeler=labeler).filter(kind__in=_alike(task.kind))
         mine = held.filter(task=task).first()
         if mine:
             _renew(mine.pk, task.project)
             return mine
-        if held.count() > task.project.tasks_ahead:
+        if stands.must_read or held.count() > task.project.tasks_ahead:
+            return None
+        if task.purpose != Task.Purpose.WORK:
+            return places.hand_again(task=task, labeler=labeler)
+        if stands.set_for(task.kind):
             return None
         slot_id = queue.claim_task(task=task, labeler=labeler)
     return _slots().get(pk=slot_id) if slot_id else None
@@ -97,7 +116,7 @@ def release(*, task: Task, labeler: User) -> bool:
     with transaction.atomic():
         released = Slot.objects.filter(task=task, holder=labeler, state=Slot.State.HELD).update(**_OPEN)
         if released:
-            tasks.fit_slots([task.pk])  # none beyond the wanted number, none of a closed task
+            tasks.fit_slots([task.pk])  # none beyond the wanted number, none of a closed task or one not for everybody
     return released == 1
 
 
@@ -119,6 +138,8 @@ def skip(*, task: Task, labeler: User, reason: str, note: str = "") -> Skip:
     )
     release(task=task, labeler=labeler)
     Draft.objects.filter(task=task, labeler=labeler).delete()
+    if task.purpose == Task.Purpose.QUALIFICATION:
+        qualification.answered(task=task, labeler=labeler)
     return made
 
 
@@ -129,6 +150,8 @@ def fill(*, task: Task, labeler: User) -> Slot | None:
     who holds it. Call inside the transaction that writes the judgement.
     """
     locked = lock(task)
+    if locked.purpose != Task.Purpose.WORK:
+        return places.fill(locked=locked, labeler=labeler)
     if locked.slots.filter(state=Slot.State.DONE).count() >= locked.num_wanted:
         release(task=locked, labeler=labeler)
         return None
@@ -143,7 +166,7 @@ def fill(*, task: Task, labeler: User) -> Slot | None:
 
 
 def expire() -> int:
-    """Open the slots whose lease has run out. Called every few seconds; safe from many places at once."""
+    """Open the slots whose lease has run out; those made for one labeler go. Called every few seconds; safe from many places at once."""
     num = 0
     while batch := _expire_batch():
         num += batch
@@ -160,6 +183,10 @@ def lock(task: Task) -> Task:
 def has_judged(*, task: Task, labeler: User) -> bool:
     if task.kind == Task.Kind.DEMONSTRATE:
         return Demonstration.objects.filter(prompt=task.prompt_id, labeler=labeler).exists()
+    if task.kind == Task.Kind.WRITE_PROMPT:
+        return WrittenPrompt.objects.filter(task=task, labeler=labeler).exists()
+    if task.kind == Task.Kind.ANNOTATE:
+        return PromptAnnotation.objects.filter(task=task, labeler=labeler).exists()
     return Ranking.objects.filter(task=task, labeler=labeler).exists()
 
 
@@ -186,10 +213,15 @@ _OPEN = {"state": Slot.State.OPEN, "holder": None, "lease_until": None, "claimed
 _DONE = {"state": Slot.State.DONE, "lease_until": None, "done_at": Now()}
 
 
-def _one_claim_at_a_time(project: Project, labeler: User) -> None:
-    """Fifty clicks at once must not hold fifty tasks: claims of one person in one project wait for each other."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [project.pk % 2**31, labeler.pk % 2**31])
+def _hand_out(project: Project, labeler: User, kinds: Sequence[str], stands: Standing) -> Slot | None:
+    """A qualification task where one is still to be passed; else, now and then, a test of the labeler; else work."""
+    for set_id in stands.sets_for(kinds):
+        if slot := qualification.hand_out(set_id=set_id, labeler=labeler):
+            return slot
+    kinds = stands.open_kinds(kinds)
+    if slot := hidden.hand_out(project=project, labeler=labeler, kinds=kinds):
+        return slot
+    return next((slot for kind in kinds if (slot := _claim_open(project, labeler, kind))), None)
 
 
 def _holds_enough(project: Project, labeler: User, kinds: Sequence[str], num_held: int) -> bool:
@@ -210,14 +242,16 @@ def _claim_open(project: Project, labeler: User, kind: str) -> Slot | None:
     return None
 
 
-def _nothing(project: Project, labeler: User, kinds: Sequence[str]) -> Nothing:
-    held = [queue.count_held(project=project, labeler=labeler, kind=kind) for kind in kinds]
+def _nothing(project: Project, labeler: User, kinds: Sequence[str], stands: Standing) -> Nothing:
+    open_kinds = stands.open_kinds(kinds)
+    held = [queue.count_held(project=project, labeler=labeler, kind=kind) for kind in open_kinds]
     times = [back_at for _, back_at in held if back_at]
-    return Nothing(num_held=sum(num for num, _ in held), back_at=min(times, default=None))
+    why: Why = "" if open_kinds else NOT_QUALIFIED
+    return Nothing(num_held=sum(num for num, _ in held), back_at=min(times, default=None), why=why)
 
 
 def _slots() -> QuerySet[Slot]:
-    return Slot.objects.select_related("task", "task__prompt", "task__project")
+    return Slot.objects.select_related("task", "task__prompt", "task__project", "task__brief")
 
 
 def _renew(slot_pk: int, project: Project) -> None:

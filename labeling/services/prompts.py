@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection, models, transaction
 
 from labeling.models import Project, Prompt, PromptSource, Split, User
+from labeling.services import personal_data
 
 PERCENT_TRAIN = 90
 PERCENT_VALID = 5  # the rest is test
@@ -38,9 +39,16 @@ def split_of(*, customer: str, messages: Sequence[dict[str, str]]) -> Split:
     return Split.VALID if place < PERCENT_TRAIN + PERCENT_VALID else Split.TEST
 
 
+def split_of_author(author: User) -> Split:
+    """All that one person writes lies on one side, as all of one customer does."""
+    return split_of(customer=f"author:{author.uid}", messages=[])
+
+
 def build(*, project: Project, messages: Messages, **fields: Any) -> Prompt:
     """An unsaved prompt with what follows from its messages filled in. A `split` given stands."""
     text = text_of(messages)
+    if "personal_data" not in fields:
+        fields["personal_data"] = personal_data.find(text)
     fields.setdefault("split", split_of(customer=fields.get("customer", ""), messages=messages))
     return Prompt(
         project=project,

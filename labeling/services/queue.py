@@ -75,9 +75,15 @@ _UNTOUCHED = """
                     WHERE r.task_id = s.task_id AND r.labeler_id = %(labeler)s OFFSET 0)
    AND NOT EXISTS (
      SELECT 1 FROM labeling_task t LEFT JOIN labeling_prompt p ON p.id = t.prompt_id
+                                   LEFT JOIN labeling_promptbrief b ON b.id = t.brief_id
       WHERE t.id = s.task_id AND (
             p.author_id = %(labeler)s
          OR (%(languages)s <> '{}' AND p.language <> '' AND p.language <> ALL (%(languages)s::text[]))
+         OR (%(languages)s <> '{}' AND b.language <> '' AND b.language <> ALL (%(languages)s::text[]))
+         OR (s.kind = 'write_prompt' AND EXISTS (
+               SELECT 1 FROM labeling_writtenprompt w WHERE w.task_id = t.id AND w.labeler_id = %(labeler)s))
+         OR (s.kind = 'annotate' AND EXISTS (
+               SELECT 1 FROM labeling_promptannotation a WHERE a.task_id = t.id AND a.labeler_id = %(labeler)s))
          OR (s.kind = 'demonstrate' AND EXISTS (
                SELECT 1 FROM labeling_demonstration d WHERE d.prompt_id = p.id AND d.labeler_id = %(labeler)s)))
       OFFSET 0)

@@ -12,7 +12,17 @@ from typing import Any
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from labeling.models import Demonstration, Guideline, Project, Ranking, Task, User
+from labeling.models import (
+    Demonstration,
+    Guideline,
+    Project,
+    PromptAnnotation,
+    PromptBrief,
+    Ranking,
+    Task,
+    User,
+    WrittenPrompt,
+)
 from labeling.services import answers, assignments, drafts, rendering
 from labeling.services.answers import LETTERS
 
@@ -54,6 +64,15 @@ class Sheet:
     @property
     def flags(self) -> list[str]:
         return self.task.project.flags if self.cards else []
+
+    @property
+    def labels(self) -> list[str]:
+        """What is asked of a prompt that is to be annotated."""
+        return self.task.project.prompt_labels if self.task.kind == Task.Kind.ANNOTATE else []
+
+    @property
+    def brief(self) -> PromptBrief | None:
+        return self.task.brief
 
 
 def lay_out(*, task: Task, labeler: User) -> Sheet:
@@ -99,8 +118,9 @@ def count_today(*, project: Project, labeler: User) -> int:
     """Judgements given since midnight; an edit is not another one."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     since = {"labeler": labeler, "created_at__gte": midnight, "revision": 1, "batch__isnull": True}
-    ranked = Ranking.objects.filter(task__project=project, **since).count()
-    return ranked + Demonstration.objects.filter(prompt__project=project, **since).count()
+    by_task = (Ranking, WrittenPrompt, PromptAnnotation)
+    num: int = sum(kind._default_manager.filter(task__project=project, **since).count() for kind in by_task)
+    return num + Demonstration.objects.filter(prompt__project=project, **since).count()
 
 
 def _messages(task: Task) -> list[Message]:

@@ -18,6 +18,7 @@ from labeling.models import (
     Model,
     Project,
     Prompt,
+    PromptBrief,
     Response,
     Round,
     Slot,
@@ -58,7 +59,7 @@ class TaskCounts:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
     pk: int
     text_hash: str
     names_itself: bool
@@ -83,7 +84,7 @@ def make_ranking_tasks(
         raise TaskError(f"People rank {MIN_RESPONSES} to {MAX_RESPONSES_FOR_PEOPLE} responses, not {num_responses}.")
     if kind == Task.Kind.COMPARE and num_responses != MIN_RESPONSES:
         raise TaskError("A comparison is of two responses.")
-    template = _Template(
+    template = Template(
         project=project,
         kind=kind,
         num_responses=num_responses,
@@ -92,9 +93,9 @@ def make_ranking_tasks(
         rate_first=project.rate_first if rate_first is None else rate_first,
         round=round,
     )
-    _one_at_a_time(project)
+    one_at_a_time(project)
     counts = TaskCounts()
-    for batch in _batches(prompts):
+    for batch in batches(prompts):
         _make_batch(batch, template, model, counts)
     log.info(
         "%s ranking tasks made in %s by person %s, refused: %s",
@@ -117,14 +118,16 @@ def make_demonstration_tasks(
     round: Round | None = None,
 ) -> TaskCounts:
     """Ask for a written answer to each prompt that is not asked for one already."""
-    template = _Template(
+    template = Template(
         project=project, kind=Task.Kind.DEMONSTRATE, num_wanted=num_wanted, priority=priority, round=round
     )
-    _one_at_a_time(project)
+    one_at_a_time(project)
     counts = TaskCounts()
-    for batch in _batches(prompts):
+    for batch in batches(prompts):
         asked = set(
-            Task.objects.filter(prompt__in=batch, kind=Task.Kind.DEMONSTRATE).values_list("prompt_id", flat=True)
+            Task.objects.filter(prompt__in=batch, kind=Task.Kind.DEMONSTRATE, purpose=Task.Purpose.WORK).values_list(
+                "prompt_id", flat=True
+            )
         )
         usable = [prompt for prompt in batch if prompt.pk not in asked and not prompt.is_retired]
         counts.refused += [
@@ -132,7 +135,7 @@ def make_demonstration_tasks(
             for prompt in batch
             if prompt not in usable
         ]
-        counts.task_ids += [task.pk for task in _insert([template.task(prompt) for prompt in usable])]
+        counts.task_ids += [task.pk for task in insert([template.task(prompt) for prompt in usable])]
     log.info("%s demonstration tasks made in %s by person %s", counts.num_made, project.slug, user.pk)
     return counts
 
@@ -175,7 +178,8 @@ def set_priority(*, task: Task, priority: int) -> None:
 
 
 def fit_slots(task_ids: Iterable[int]) -> None:
-    """Make the open slots as many as are still wanted: none of a closed task, none beyond the wanted number.
+    """Make the open slots as many as are still wanted: none of a closed task, none beyond the wanted number, and none
+    of a task that is not plain work: its slots are made for one labeler each.
 
     Open slots that somebody is claiming at this moment are left alone: submitting counts once more.
     """
@@ -184,7 +188,8 @@ def fit_slots(task_ids: Iterable[int]) -> None:
     )
     for task in tasks:
         num_taken = task.num_slots - task.num_open
-        num_open_wanted = max(0, task.num_wanted - num_taken) if task.state == Task.State.OPEN else 0
+        is_for_all = task.state == Task.State.OPEN and task.purpose == Task.Purpose.WORK
+        num_open_wanted = max(0, task.num_wanted - num_taken) if is_for_all else 0
         if task.num_open > num_open_wanted:
             _drop_open_slots(task, task.num_open - num_open_wanted)
         elif task.num_open < num_open_wanted:
@@ -203,7 +208,7 @@ def _add_open_slots(task: Task, num: int) -> None:
     Slot.objects.bulk_create([_slot(task, number) for number in free])
 
 
-def _one_at_a_time(project: Project) -> None:
+def one_at_a_time(project: Project) -> None:
     """Two managers who press the button at once must not make each task twice."""
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
 
@@ -213,18 +218,19 @@ def _lock(task: Task) -> Task:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Template:
+class Template:
     """What all tasks of one call share."""
 
     project: Project
     kind: Task.Kind
     num_wanted: int
     priority: int
-    round: Round | None
+    round: Round | None = None
     num_responses: int = 0
     rate_first: bool = False
+    brief: PromptBrief | None = None
 
-    def task(self, prompt: Prompt) -> Task:
+    def task(self, prompt: Prompt | None) -> Task:
         return Task(
             project=self.project,
             prompt=prompt,
@@ -234,15 +240,16 @@ class _Template:
             priority=self.priority,
             rate_first=self.rate_first,
             round=self.round,
+            brief=self.brief,
         )
 
 
-def _make_batch(prompts: list[Prompt], template: _Template, model: Model | None, counts: TaskCounts) -> None:
-    candidates = _candidates(prompts, model)
-    existing = _response_sets(prompts)
+def _make_batch(prompts: list[Prompt], template: Template, model: Model | None, counts: TaskCounts) -> None:
+    found = candidates(prompts, model)
+    existing = response_sets(prompts)
     chosen: list[tuple[Prompt, list[int]]] = []
     for prompt in prompts:
-        responses = _usable(candidates[prompt.pk], counts)[: template.num_responses]
+        responses = usable_of(found[prompt.pk], counts)[: template.num_responses]
         if prompt.is_retired:
             counts.refused.append((prompt.pk, RETIRED))
         elif len(responses) < template.num_responses:
@@ -251,32 +258,37 @@ def _make_batch(prompts: list[Prompt], template: _Template, model: Model | None,
             counts.refused.append((prompt.pk, SAME_RESPONSES))
         else:
             chosen.append((prompt, responses))
-    tasks = _insert([template.task(prompt) for prompt, _ in chosen])
+    tasks = insert([template.task(prompt) for prompt, _ in chosen])
     TaskResponse.objects.bulk_create(
-        place for task, (_, responses) in zip(tasks, chosen, strict=True) for place in _places(task, responses)
+        place for task, (_, responses) in zip(tasks, chosen, strict=True) for place in places(task, responses)
     )
     counts.task_ids += [task.pk for task in tasks]
 
 
-def _candidates(prompts: list[Prompt], model: Model | None) -> dict[int, list[_Candidate]]:
+def candidates(prompts: list[Prompt], model: Model | None) -> dict[int, list[Candidate]]:
     responses = Response.objects.filter(prompt__in=prompts)
     if model is not None:
         responses = responses.filter(model=model)
-    found: dict[int, list[_Candidate]] = defaultdict(list)
+    found: dict[int, list[Candidate]] = defaultdict(list)
     rows = responses.order_by("prompt_id", F("model__created_at").desc(), "-model_id", "sample_index")
     for prompt_id, pk, text_hash, names_itself in rows.values_list("prompt_id", "pk", MD5("text"), "names_itself"):
-        found[prompt_id].append(_Candidate(pk, text_hash, names_itself))
+        found[prompt_id].append(Candidate(pk, text_hash, names_itself))
     return found
 
 
-def _usable(candidates: list[_Candidate], counts: TaskCounts) -> list[int]:
-    """Without those that name their model (they would unblind) and without copies of the same text."""
+def without_own_names(found: list[Candidate], counts: TaskCounts) -> list[Candidate]:
+    """Without those that name their model: they would unblind."""
+    usable = [candidate for candidate in found if not candidate.names_itself]
+    counts.num_names_itself += len(found) - len(usable)
+    return usable
+
+
+def usable_of(found: list[Candidate], counts: TaskCounts) -> list[int]:
+    """Without those that name their model and without copies of the same text."""
     seen: set[str] = set()
     usable = []
-    for candidate in candidates:
-        if candidate.names_itself:
-            counts.num_names_itself += 1
-        elif candidate.text_hash in seen:
+    for candidate in without_own_names(found, counts):
+        if candidate.text_hash in seen:
             counts.num_same_text += 1
         else:
             seen.add(candidate.text_hash)
@@ -284,9 +296,9 @@ def _usable(candidates: list[_Candidate], counts: TaskCounts) -> list[int]:
     return usable
 
 
-def _response_sets(prompts: list[Prompt]) -> dict[int, set[frozenset[int]]]:
+def response_sets(prompts: list[Prompt]) -> dict[int, set[frozenset[int]]]:
     found: dict[int, set[frozenset[int]]] = defaultdict(set)
-    tasks = Task.objects.filter(prompt__in=prompts, num_responses__gt=0)
+    tasks = Task.objects.filter(prompt__in=prompts, num_responses__gt=0, purpose=Task.Purpose.WORK)
     for prompt_id, responses in tasks.annotate(ids=ArrayAgg("task_responses__response_id")).values_list(
         "prompt_id", "ids"
     ):
@@ -295,13 +307,13 @@ def _response_sets(prompts: list[Prompt]) -> dict[int, set[frozenset[int]]]:
     return found
 
 
-def _places(task: Task, responses: list[int]) -> list[TaskResponse]:
+def places(task: Task, responses: list[int]) -> list[TaskResponse]:
     """Positions are drawn by lot: an order by model would let whoever works out their own shuffle see through it."""
     shuffled = random.sample(responses, len(responses))  # no secret
     return [TaskResponse(task=task, response_id=pk, position=position) for position, pk in enumerate(shuffled)]
 
 
-def _insert(tasks: list[Task]) -> list[Task]:
+def insert(tasks: list[Task]) -> list[Task]:
     made = Task.objects.bulk_create(tasks)
     Slot.objects.bulk_create(_slot(task, number) for task in made for number in range(1, task.num_wanted + 1))
     return made
@@ -311,7 +323,7 @@ def _slot(task: Task, number: int) -> Slot:
     return Slot(task=task, number=number, project_id=task.project_id, kind=task.kind, priority=task.priority)
 
 
-def _batches(prompts: QuerySet[Prompt] | Iterable[Prompt]) -> Iterable[list[Prompt]]:
+def batches(prompts: QuerySet[Prompt] | Iterable[Prompt]) -> Iterable[list[Prompt]]:
     rows = prompts.defer("text").iterator(BATCH) if isinstance(prompts, QuerySet) else iter(prompts)
     while batch := list(islice(rows, BATCH)):
         yield batch

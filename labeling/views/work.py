@@ -1,7 +1,7 @@
 """The labeler's pages: what is open, and the task in hand. Each works as a plain form; scripts only make it better."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -13,13 +13,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from labeling.forms import work as forms
 from labeling.models import Draft, Role, Skip, Slot, Task
 from labeling.permissions import ProjectRequest, member
-from labeling.services import answers, assignments, demonstrations, drafts, rankings, rendering, sheets
+from labeling.services import assignments, drafts, rankings, rendering, sheets
 from labeling.services.answers import AnswerError
 from labeling.services.assignments import AssignmentError, Nothing
 from labeling.services.demonstrations import AlreadyWritten
 from labeling.services.rankings import AlreadyRanked
+from labeling.services.submissions import AlreadySubmitted
+from labeling.views import kinds
 
-KINDS = {"rank": assignments.RANKING_KINDS, "write": (Task.Kind.DEMONSTRATE,)}
+ALWAYS_SHOWN = ("rank", "write")  # of the families on the start page; the others when there is something to do
 
 
 @never_cache
@@ -30,8 +32,9 @@ def start(request: ProjectRequest) -> HttpResponseBase:
     num_open = assignments.open_by_kind(project=request.project, labeler=request.user)
     context = {
         "nav": "work",
-        "num_to_rank": sum(num_open[kind] for kind in assignments.RANKING_KINDS),
-        "num_to_write": num_open[Task.Kind.DEMONSTRATE],
+        "kinds": [
+            (kind, num_open[kind.kind]) for kind in kinds.KINDS if num_open[kind.kind] or kind.family in ALWAYS_SHOWN
+        ],
         "held": assignments.held_slots(project=request.project, labeler=request.user).order_by("claimed_at"),
         "num_today": sheets.count_today(project=request.project, labeler=request.user),
         "num_all": rankings.own(labeler=request.user).filter(task__project=request.project).count(),
@@ -51,7 +54,8 @@ def begin(request: ProjectRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "POST"])
 @member(Role.LABELER)
 def task(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
-    tasks = Task.objects.filter(project=request.project, is_imported=False).select_related("prompt", "project")
+    tasks = Task.objects.filter(project=request.project, is_imported=False)
+    tasks = tasks.select_related("prompt", "project", "brief")
     found = get_object_or_404(tasks, uid=uid)
     if found.kind not in assignments.SERVED_KINDS:
         return _unavailable(request, found)
@@ -78,32 +82,25 @@ def _act(request: ProjectRequest, found: Task) -> HttpResponseBase:
         "skip": _skip,
         "release": _release,
     }
-    return actions.get(request.POST.get("action", "submit"), _submit)(request, found)
+    asked = request.POST.get("action", "submit")
+    if "_pair" in asked:  # the buttons of a few-shot prompt: reading the form does what they say
+        return _show(request, found)
+    return actions.get(asked, _submit)(request, found)
 
 
 def _submit(request: ProjectRequest, found: Task) -> HttpResponseBase:
     try:
-        judgement = _take_in(request, found)
+        judgement = kinds.of(found).take_in(request, found, _payload(request, found))
     except AnswerError as error:
         return _show(request, found, errors=error.errors)
-    except (AlreadyRanked, AlreadyWritten) as error:
+    except kinds.LookAgain as hint:
+        return _show(request, found, hints=hint.texts)
+    except (AlreadyRanked, AlreadyWritten, AlreadySubmitted) as error:
         messages.warning(request, str(error))
         return redirect("history", request.project.slug)
     if judgement.slot_id is None:
         messages.info(request, "Thank you. Enough others had answered already, so yours is kept as an extra.")
-    return _go_on(request, _family(found))
-
-
-def _take_in(request: ProjectRequest, found: Task) -> Any:
-    key = request.POST.get("idempotency_key", "")
-    circumstances = forms.read_circumstances(request.POST)
-    if found.kind == Task.Kind.DEMONSTRATE:
-        text, note = request.POST.get("text", ""), request.POST.get("note", "")
-        return demonstrations.submit(
-            task=found, labeler=request.user, idempotency_key=key, text=text, note=note, **circumstances
-        )
-    answer = forms.to_answer(found, forms.read_ranking(request.POST, found.num_responses), circumstances)
-    return rankings.submit(task=found, labeler=request.user, idempotency_key=key, answer=answer)
+    return _go_on(request, kinds.of(found).family)
 
 
 def _keep(request: ProjectRequest, found: Task) -> HttpResponseBase:
@@ -127,7 +124,7 @@ def _skip(request: ProjectRequest, found: Task) -> HttpResponseBase:
         assignments.skip(task=found, labeler=request.user, reason=request.POST.get("skip_reason", ""), note=note)
     except AssignmentError as error:
         return _show(request, found, errors={"skip": str(error)})
-    return _go_on(request, _family(found))
+    return _go_on(request, kinds.of(found).family)
 
 
 def _release(request: ProjectRequest, found: Task) -> HttpResponseBase:
@@ -137,8 +134,7 @@ def _release(request: ProjectRequest, found: Task) -> HttpResponseBase:
 
 
 def _go_on(request: ProjectRequest, family: str) -> HttpResponseBase:
-    kinds = KINDS.get(family, assignments.RANKING_KINDS)
-    found = assignments.claim(project=request.project, labeler=request.user, kinds=kinds)
+    found = assignments.claim(project=request.project, labeler=request.user, kinds=kinds.kinds_of(family))
     if isinstance(found, Nothing):
         context = {"nothing": found, "family": family, "nav": "work"}
         context["num_today"] = sheets.count_today(project=request.project, labeler=request.user)
@@ -152,6 +148,7 @@ def _show(
     *,
     slot: Slot | None = None,
     errors: dict[str, str] | None = None,
+    hints: Sequence[str] = (),
     preview: str = "",
 ) -> HttpResponseBase:
     """The task's page. After a refused form it shows what was typed, not what was saved."""
@@ -160,23 +157,21 @@ def _show(
     context = {
         "nav": "work",
         "sheet": sheet,
-        "cards": forms.fill_cards(sheet, filled, errors or {}),
+        **kinds.of(found).context(sheet, filled, errors or {}),
+        "kind": kinds.of(found),
         "filled": filled,
         "errors": errors or {},
         "is_held": slot is not None or request.method == "POST",
         "idempotency_key": request.POST.get("idempotency_key") or sheet.idempotency_key,
         "skip_reasons": Skip.Reason.choices,
-        "ratings": answers.RATINGS,
+        "hints": hints,
         "preview": preview,
     }
-    template = "work/write.html" if found.kind == Task.Kind.DEMONSTRATE else "work/rank.html"
-    return render(request, template, context, status=422 if errors else 200)
+    return render(request, kinds.of(found).template, context, status=422 if errors else 200)
 
 
 def _payload(request: ProjectRequest, found: Task) -> dict[str, Any]:
-    if found.kind == Task.Kind.DEMONSTRATE:
-        return {"text": request.POST.get("text", ""), "note": request.POST.get("note", "")}
-    return forms.read_ranking(request.POST, found.num_responses)
+    return kinds.of(found).read(request.POST, found)
 
 
 def _unavailable(request: ProjectRequest, found: Task) -> HttpResponseBase:
@@ -185,10 +180,6 @@ def _unavailable(request: ProjectRequest, found: Task) -> HttpResponseBase:
         "is_judged": assignments.has_judged(task=found, labeler=request.user),
         "is_skipped": Skip.objects.filter(task=found, labeler=request.user).exists(),
         "num_held": found.slots.filter(state=Slot.State.HELD).count(),
-        "family": _family(found),
+        "family": kinds.of(found).family,
     }
     return render(request, "work/unavailable.html", context, status=409)
-
-
-def _family(found: Task) -> str:
-    return "write" if found.kind == Task.Kind.DEMONSTRATE else "rank"

@@ -35,6 +35,8 @@ RULES: dict[str, str] = {
     # The frame
     "home": SIGNED_IN,
     "theme": PUBLIC,
+    "service_worker": PUBLIC,  # scripts and file names, nothing of anybody: test_offline.py
+    "offline": PUBLIC,
     "me": SIGNED_IN,
     "join": PUBLIC,  # the token in the address is the key: test_invitations.py
     "projects": SIGNED_IN,
@@ -117,6 +119,7 @@ RULES: dict[str, str] = {
     # The labeling API
     "api_next": LABELER,
     "api_preview": LABELER,
+    "api_hints": LABELER,
     "api_draft": LABELER,
     "api_submit": LABELER,
     "api_skip": LABELER,

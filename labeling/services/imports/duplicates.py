@@ -30,24 +30,25 @@ class Prefixes:
 
     def load(self, texts: Iterable[str]) -> None:
         """Fetch what a batch of texts may be near to, in one query."""
-        keys = {_key(text) for text in texts if len(text) >= PREFIX_CHARS}
+        keys = {beginning_of(text) for text in texts if len(text) >= PREFIX_CHARS}
         self.written = defaultdict(list)
         if keys:
             rows = Prompt.objects.filter(project=self.project).annotate(prefix=MD5(Left("text", PREFIX_CHARS)))
             for text in rows.filter(prefix__in=keys).values_list("text", flat=True)[:MAX_CANDIDATES]:
-                self.written[_key(text)].append(text)
+                self.written[beginning_of(text)].append(text)
 
     def has_near(self, text: str) -> bool:
-        key = _key(text)
+        key = beginning_of(text)
         return any(is_near(text, other) for other in (*self.written.get(key, ()), *self.pending.get(key, ())))
 
     def add(self, text: str) -> None:
         if len(text) >= PREFIX_CHARS:
-            self.pending[_key(text)].append(text)
+            self.pending[beginning_of(text)].append(text)
 
     def forget_pending(self) -> None:
         self.pending.clear()
 
 
-def _key(text: str) -> str:
+def beginning_of(text: str) -> str:
+    """What the index of beginnings holds of a text."""
     return hashlib.md5(text[:PREFIX_CHARS].encode(), usedforsecurity=False).hexdigest()

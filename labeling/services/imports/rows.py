@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labeling.models import Split, UseCase
-from labeling.services import prompts
-from labeling.services.imports import kinds_of_prompt, personal_data, reasons, texts
+from labeling.services import kinds_of_prompt, personal_data, prompts
+from labeling.services.imports import reasons, texts
 from labeling.services.imports.columns import Row
 from labeling.services.imports.reasons import Refused
 
@@ -55,6 +55,7 @@ class PromptDraft:
     dataset: str
     external_id: str
     customer: str
+    personal_data: list[str]
     notes: list[str]
 
 
@@ -65,7 +66,7 @@ def prompt(row: Row, *, line: int, options: Options, max_chars: int) -> PromptDr
     text = prompts.text_of(messages)
     if len(text) > max_chars:
         raise Refused(reasons.PROMPT_TOO_LONG, f"{len(text):,} characters, this project takes {max_chars:,}")
-    _check_personal_data(text, options=options, notes=notes)
+    found = _personal_data(text, options=options, notes=notes)
     customer = texts.short(row.get("customer"), 120)
     category = texts.short(row.get("category"), 80)
     is_only_for_evaluation = _is_only_for_evaluation(row.get("meta"))
@@ -87,16 +88,18 @@ def prompt(row: Row, *, line: int, options: Options, max_chars: int) -> PromptDr
         dataset=texts.short(row.get("dataset"), 80) or options.dataset,
         external_id=texts.short(row.get("id"), 200),
         customer=customer,
+        personal_data=found,
         notes=notes,
     )
 
 
-def _check_personal_data(text: str, *, options: Options, notes: list[str]) -> None:
+def _personal_data(text: str, *, options: Options, notes: list[str]) -> list[str]:
     kinds = personal_data.find(text)
     if kinds and options.personal_data == "refuse":
         raise Refused(reasons.PERSONAL_DATA, ", ".join(kinds))
     if kinds:
         notes.append(reasons.NOTE_PERSONAL_DATA)
+    return kinds
 
 
 def _split(given: Any, *, customer: str, messages: texts.Messages) -> str:

@@ -59,6 +59,7 @@ def _prompt(batch: ImportBatch, draft: PromptDraft) -> Prompt:
         dataset=draft.dataset,
         external_id=draft.external_id,
         customer=draft.customer,
+        personal_data=draft.personal_data,
         batch=batch,
     )
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeling.services.imports import judgements, personal_data
+from labeling.services import personal_data
+from labeling.services.imports import judgements
 from labeling.services.imports.reasons import Refused
 
 

@@ -1,0 +1,39 @@
+"""Microsoft Presidio, where the extra `pii` is installed: names, addresses and more, by a language model of spaCy."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from presidio_analyzer import AnalyzerEngine
+
+MIN_SCORE: Final = 0.6
+# Presidio's own names → ours; what is not here is too common in ordinary prompts to be told (dates, nationalities, URLs).
+KINDS: Final = {
+    "PERSON": "name",
+    "EMAIL_ADDRESS": "e-mail",
+    "PHONE_NUMBER": "phone",
+    "CREDIT_CARD": "payment card",
+    "IBAN_CODE": "IBAN",
+    "US_SSN": "social security number",
+    "IP_ADDRESS": "IP address",
+    "CRYPTO": "crypto wallet",
+    "MEDICAL_LICENSE": "medical licence",
+    "US_PASSPORT": "passport",
+    "UK_NHS": "health number",
+}
+
+
+def find(text: str) -> set[str]:
+    results: list[Any] = _engine().analyze(text=text, language="en", entities=list(KINDS), score_threshold=MIN_SCORE)
+    return {KINDS[result.entity_type] for result in results}
+
+
+@cache
+def _engine() -> "AnalyzerEngine":
+    """Loading the language model takes seconds: once per process."""
+    from presidio_analyzer import AnalyzerEngine
+    from presidio_analyzer.nlp_engine import NlpEngineProvider
+
+    model = {"lang_code": "en", "model_name": "en_core_web_sm"}
+    provider = NlpEngineProvider(nlp_configuration={"nlp_engine_name": "spacy", "models": [model]})
+    return AnalyzerEngine(nlp_engine=provider.create_engine(), supported_languages=["en"])
