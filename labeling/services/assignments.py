@@ -166,7 +166,7 @@ def fill(*, task: Task, labeler: User) -> Slot | None:
 
 
 def expire() -> int:
-    """Open the slots whose lease has run out; those made for one labeler go. Called every few seconds; safe from many places at once."""
+    """Open the slots whose lease has run out; those made for one labeler go. Safe from many places at once."""
     num = 0
     while batch := _expire_batch():
         num += batch

@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from labeling.models import Demonstration, Invitation, Membership, Project, Ranking, Role, Slot, User
+from labeling.services import tasks
 
 
 class Median(Aggregate):
@@ -118,9 +119,10 @@ def deactivate(*, membership: Membership) -> int:
         _keep_a_manager(membership=membership, stays=False)
         membership.is_active = False
         membership.save(update_fields=["is_active"])
-        num_reopened = Slot.objects.filter(project=membership.project, holder=membership.user, state="held").update(
-            state="open", holder=None, lease_until=None, claimed_at=None
-        )
+        held = Slot.objects.filter(project=membership.project, holder=membership.user, state="held")
+        task_ids = list(held.values_list("task", flat=True))
+        num_reopened = held.update(state="open", holder=None, lease_until=None, claimed_at=None)
+        tasks.fit_slots(task_ids)  # none of a closed task, nor of one that was made for this person alone
     end_sessions(user=membership.user)
     return num_reopened
 

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from labeling.models import Draft, Ranking, Skip, Task, User
 from labeling.services import answers, assignments
 from labeling.services.answers import Answer, AnswerError
+from labeling.services.quality import qualification, reviews
 
 NUM_EDITABLE: Final = 20  # a labeler may change their own last 20
 WHAT_WAS_JUDGED: Final = ("outcome", "ranks", "ratings", "flags", "notes", "note")
@@ -37,6 +38,7 @@ def submit(*, task: Task, labeler: User, idempotency_key: str, answer: Answer) -
     ranking = Ranking(task=locked, slot=slot, labeler=labeler, idempotency_key=idempotency_key, **columns)
     ranking.save(force_insert=True)
     _forget_unsent(locked, labeler)
+    _judged(locked, labeler)
     return ranking
 
 
@@ -62,6 +64,7 @@ def revise(*, ranking: Ranking, labeler: User, idempotency_key: str, answer: Ans
     )
     revision.save(force_insert=True)
     _forget_unsent(locked, labeler)
+    _judged(locked, labeler)
     return revision
 
 
@@ -84,6 +87,14 @@ def _with_key(key: str, task: Task, labeler: User) -> Ranking | None:
     if earlier and (earlier.task_id, earlier.labeler_id) != (task.pk, labeler.pk):
         raise AnswerError({"idempotency_key": "This key belongs to another submission."})
     return earlier
+
+
+def _judged(locked: Task, labeler: User) -> None:
+    """What an answer sets going: the end of a qualification, a review of what labelers disagree on."""
+    if locked.purpose == Task.Purpose.QUALIFICATION:
+        qualification.answered(task=locked, labeler=labeler)
+    elif locked.purpose == Task.Purpose.WORK:
+        reviews.consider(task=locked)
 
 
 def _latest(task: Task, labeler: User) -> Ranking | None:
