@@ -2,11 +2,13 @@
 
 from django.urls import URLPattern, path
 
-from labeling.views import frame, people, projects
+from labeling.views import frame, offline, people, projects
 
 urlpatterns: list[URLPattern] = [
     path("", frame.home, name="home"),
     path("theme/", frame.theme, name="theme"),
+    path("sw.js", offline.service_worker, name="service_worker"),
+    path("offline/", offline.offline, name="offline"),
     path("me/", people.me, name="me"),
     path("join/<str:token>/", people.join, name="join"),
     path("projects/", projects.project_list, name="projects"),

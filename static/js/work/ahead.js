@@ -1,36 +1,64 @@
-// The next task, held and fetched while this one is still being read, so that it stands there at once.
+// The next tasks, held and fetched while this one is still being read, so that they stand there at once and work goes on
+// without a network.
 
 import { send } from "./api.js";
+import { copiesOf, dropCopy, fetchCopy, findCopy, forgetOthers, startWorker } from "./copies.js";
+import { tasksOnTheirWay } from "./outbox.js";
 
 const WAIT = 2500;
+const hasNothingToDo = () => new Promise((done) => (globalThis.requestIdleCallback ?? setTimeout)(done, { timeout: 5000 }));
 
 export function fetchAhead(form, { kinds, signal }) {
-  let held = null; // {url, task, page}
-  let isUsed = false;
+  const { task, labeler } = form.dataset;
+  const own = location.pathname;
+  const addressOf = (name, url) => form.dataset[name].replace(task, taskOf(url));
+  const timer = setTimeout(() => fill().catch(() => {}), WAIT); // without a network: those that are here
 
-  async function look() {
-    try {
-      const found = await send(form, form.dataset.apiNext, { kinds, besides: form.dataset.task });
-      if (!found.url || signal.aborted) return;
-      held = { url: found.url, task: found.sheet.task };
-      const answer = await fetch(found.url, { credentials: "same-origin", redirect: "error" });
-      if (answer.ok) held.page = await answer.text();
-    } catch { /* then the next page loads in the ordinary way */ }
+  /* The page in hand is kept too. What the server does not hand out again is no longer held, so its copy goes. */
+  async function fill() {
+    startWorker(form);
+    await forgetOthers(labeler);
+    if (!(await findCopy(labeler, own))) await fetchCopy(labeler, own);
+    const held = new Map([[task, own]]);
+    while (held.size <= Number(form.dataset.tasksAhead) && !signal.aborted) {
+      const besides = [...held.keys(), ...(await tasksOnTheirWay(labeler))];
+      const found = await send(form, form.dataset.apiNext, { kinds, besides, with_sheet: false });
+      if (!found.url) break;
+      held.set(found.task, found.url);
+      if (!(await findCopy(labeler, found.url))) await fetchCopy(labeler, found.url);
+      await hasNothingToDo();
+    }
+    const isHeld = new Set(held.values());
+    if (!signal.aborted) for (const url of await others()) if (!isHeld.has(url)) await dropCopy(labeler, url);
   }
-  const timer = setTimeout(look, WAIT);
 
-  const address = (name) => form.dataset[name].replace(form.dataset.task, held.task);
-  function giveBack() {
-    if (held && !isUsed) send(form, address("apiRelease"), {}, { keepalive: true }).catch(() => {});
-    held = null;
+  async function others() {
+    const sent = new Set(await tasksOnTheirWay(labeler));
+    const inProject = own.slice(0, own.indexOf(task));
+    return (await copiesOf(labeler)).filter((url) => url !== own && url.startsWith(inProject) && !sent.has(taskOf(url)));
   }
-  window.addEventListener("pagehide", giveBack, { signal });
+
   signal.addEventListener("abort", () => clearTimeout(timer));
 
   return {
-    hasPage: () => Boolean(held?.page),
-    async renew() { if (held) await send(form, address("apiRenew")); },
-    /* The page that was fetched, or null. Afterwards it is the caller's to show. */
-    take() { isUsed = held !== null; clearTimeout(timer); return held; },
+    /* Each has its own lease. One that was lost is not shown any more. */
+    async renew() {
+      for (const url of await others()) {
+        const { lease_until: until } = await send(form, addressOf("apiRenew", url));
+        if (until === null) await dropCopy(labeler, url);
+      }
+    },
+    /* {url, page}: the first of the same kind of work that is here, or null. */
+    async take() {
+      for (const url of await others()) {
+        const page = new DOMParser().parseFromString((await findCopy(labeler, url)) ?? "", "text/html");
+        if (page.querySelector(`main form[data-work="${form.dataset.work}"]`)) return { url, page };
+      }
+      return null;
+    },
+    /* This task is answered: its page is not shown again. */
+    leave: () => dropCopy(labeler, own),
   };
 }
+
+const taskOf = (url) => url.split("/").at(-2);

@@ -1,8 +1,9 @@
-// Requests to the labeling API.
+// Requests to the labeling API. What each finds out about the connection is told to the page.
 
 export class ApiError extends Error {
   constructor(status, body) {
-    super(status === 403 ? "You are logged out. Log in in another window, then send again: your work stays here." : body?.detail ?? `The server answered ${status}.`);
+    const loggedOut = "You are logged out. Log in in another window, then send again: your work stays here.";
+    super(status === 403 && !body?.is_other_person ? loggedOut : body?.detail ?? `The server answered ${status}.`);
     this.status = status;
     this.errors = body?.errors ?? {};
   }
@@ -13,15 +14,17 @@ function csrfToken(form) {
   return /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1] ?? form.elements?.csrfmiddlewaretoken.value;
 }
 
+/* A gateway that finds no server behind it is as good as no network. */
+export const isUnreachable = (status) => status === undefined || (status >= 502 && status <= 504);
+
+const tell = (isReached) => document.dispatchEvent(new CustomEvent("podium:connection", { detail: { isReached } }));
+
 export async function send(form, url, body, { method = "POST", keepalive = false } = {}) {
-  const answer = await fetch(url, {
-    method,
-    keepalive,
-    credentials: "same-origin",
-    redirect: "error", // a log-in page is no answer
-    headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": csrfToken(form) },
-    body: JSON.stringify(body ?? {}),
-  });
+  const headers = { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": csrfToken(form) };
+  if (form.dataset.labeler) headers["Podium-Person"] = form.dataset.labeler; // refused if somebody else is logged in by now
+  const request = { method, keepalive, headers, credentials: "same-origin", redirect: "error", body: JSON.stringify(body ?? {}) };
+  const answer = await fetch(url, request).catch((error) => { tell(false); throw error; });
+  tell(!isUnreachable(answer.status));
   const data = await answer.json().catch(() => null);
   if (!answer.ok) throw new ApiError(answer.status, data);
   return data;

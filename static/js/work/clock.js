@@ -20,5 +20,9 @@ export function startClock(form, { signal }) {
   }, 1000);
   signal.addEventListener("abort", () => clearInterval(timer));
   if (face) face.hidden = false;
-  return { isActive, seconds: () => Math.round(seconds * 10) / 10 };
+  return {
+    isActive,
+    seconds: () => Math.round(seconds * 10) / 10,
+    atLeast(known) { seconds = Math.max(seconds, Number(known) || 0); }, // what an earlier visit has counted
+  };
 }

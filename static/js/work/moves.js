@@ -8,7 +8,12 @@ export class Moves {
     this.board = board;
     this.onChange = onChange;
     this.past = [];
-    this.isRating = form.dataset.rateFirst === "1" && !board.isReadOnly && this.unrated().length > 0;
+    this.begin();
+  }
+
+  /* Where the answer as it stands leaves off: first the ratings that are wanted, then ranks. */
+  begin() {
+    this.isRating = this.form.dataset.rateFirst === "1" && !this.board.isReadOnly && this.unrated().length > 0;
   }
 
   /* Put the card at the rank and go to the next one that waits. */

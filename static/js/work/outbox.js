@@ -1,49 +1,37 @@
-// Answers on their way. Each is written to the browser's own database before it is sent and leaves it only when the
-// server has taken it (or said for good that it will not), so neither a lost connection nor a closed tab loses one.
+// What is on its way to the server: answers and skips. Each is written to the browser's own database before it is sent
+// and leaves it only when the server has taken it (or said for good that it will not), so neither a lost connection nor
+// a closed tab loses one.
 
 import { send } from "./api.js";
+import { putBack } from "./drafts.js";
+import { inStore } from "./store.js";
 
 const RETRY = 4000;
-const STORE = "answers";
-
-let opened;
 const inMemory = new Map(); // where the browser forbids a database: still safe against a lost connection
 
-function database() {
-  opened ??= new Promise((resolve) => {
-    const request = indexedDB.open("podium-outbox", 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "key" });
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => resolve(null);
-  }).catch(() => null);
-  return opened;
-}
-
-async function inStore(mode, work) {
-  const store = (await database())?.transaction(STORE, mode).objectStore(STORE);
-  if (!store) return undefined;
-  return new Promise((resolve, reject) => {
-    const request = work(store);
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-}
-
-/* entry: {key, labeler, url, page, body}. Waits until it is written. */
+/* entry: {key, labeler, task, url, page, body, version}, the last for the draft that it would be again. Waits until it is written. */
 export async function keep(entry) {
   inMemory.set(entry.key, entry);
-  await inStore("readwrite", (store) => store.put(entry));
+  await inStore("answers", "readwrite", (store) => store.put(entry));
 }
 
 async function drop(key) {
   inMemory.delete(key);
-  await inStore("readwrite", (store) => store.delete(key));
+  await inStore("answers", "readwrite", (store) => store.delete(key));
 }
 
 /* Only this person's: another one may use the same browser. */
 async function waiting(labeler) {
-  const kept = (await inStore("readonly", (store) => store.getAll())) ?? [...inMemory.values()];
+  const kept = (await inStore("answers", "readonly", (store) => store.getAll())) ?? [...inMemory.values()];
   return kept.filter((entry) => entry.labeler === labeler);
+}
+
+export async function tasksOnTheirWay(labeler) {
+  return (await waiting(labeler)).map((entry) => entry.task).filter(Boolean);
+}
+
+export async function onItsWay(labeler, task) {
+  return (await waiting(labeler)).find((entry) => entry.task === task) ?? null;
 }
 
 /* Sends one. Throws what `send` throws; an answer that will never be taken leaves the outbox too. */
@@ -86,6 +74,7 @@ export function keepSending(form, { signal, onSent = () => {}, except = () => nu
         onSent(entry.key);
       } catch (error) {
         if (!isFinal(error)) break;
+        if (error.status === 422) await putBack(entry); // it stands there again when the task is opened
         refused.push(`${entry.page}: ${error.message}`);
       }
     }

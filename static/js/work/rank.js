@@ -1,10 +1,12 @@
 // The ranking page. The form works by itself; this makes it quick: board, keys, drag, draft, next task ahead.
 
 import { announce } from "./announce.js";
+import { fillAnswer, readAnswer } from "./answer.js";
 import { fetchAhead } from "./ahead.js";
 import { Board } from "./board.js";
 import { startClock } from "./clock.js";
 import { Compare } from "./compare.js";
+import { bindBanner } from "./connection.js";
 import { bindDialogs, foldPrompt, standBelowBar } from "./dialogs.js";
 import { bindDrag } from "./drag.js";
 import { keepDraft } from "./drafts.js";
@@ -13,6 +15,7 @@ import { bindKeys } from "./keys.js";
 import { keepLease } from "./lease.js";
 import { Moves } from "./moves.js";
 import { bindSending } from "./sending.js";
+import { showToday } from "./today.js";
 
 let page; // ends what the last task's page had going
 
@@ -29,19 +32,15 @@ function start() {
   const compare = new Compare(form, board, { onRank: (letter, rank) => moves.put(letter, rank) });
   const clock = startClock(form, { signal });
 
-  function read() {
-    const byLetter = (value) => Object.fromEntries(board.letters.map((letter) => [letter, value(letter)]).filter(([, said]) => said !== null));
-    return {
-      outcome: none?.checked ? "none_acceptable" : "ranked",
-      ranks: byLetter((letter) => board.rank(letter)),
-      ratings: byLetter((letter) => moves.rating(letter)),
-      flags: byLetter((letter) => {
-        const ticked = [...form.querySelectorAll(`input[name="flags_${letter}"]:checked`)].map((box) => box.value);
-        return ticked.length ? ticked : null;
-      }),
-      notes: byLetter((letter) => form.elements[`note_${letter}`].value || null),
-      note: form.elements.note.value,
-    };
+  const read = () => readAnswer(form, board.letters);
+  const draftOf = () => ({ ...read(), active_seconds: clock.seconds() });
+  function fill(said) {
+    fillAnswer(form, board.letters, said);
+    clock.atLeast(said.active_seconds);
+    board.render();
+    moves.begin();
+    refresh();
+    board.focus(board.notPlaced()[0] ?? board.order()[0]);
   }
 
   /* What still stands between this page and a submit, or null. */
@@ -145,7 +144,7 @@ function start() {
   standBelowBar(form, { signal });
   if (board.isReadOnly) { bindKeys(lookOnly, { signal }); refresh(); return; }
 
-  saved.draft = form.dataset.work === "rank" ? keepDraft(form, { read: () => ({ ...read(), active_seconds: clock.seconds() }), signal }) : null;
+  saved.draft = form.dataset.work === "rank" ? keepDraft(form, { read: draftOf, fill, signal }) : null;
   const submit = form.dataset.work === "rank" ? sendByApi() : sendByForm();
   bindKeys({
     ...lookOnly,
@@ -167,7 +166,9 @@ function start() {
   function sendByApi() {
     const ahead = fetchAhead(form, { kinds: ["rank", "compare"], signal });
     keepLease(form, { clock, ahead, signal });
-    return bindSending(form, { read, check, draft: saved.draft, ahead, clock, start, signal }).submit;
+    bindBanner(form, { signal });
+    showToday(form);
+    return bindSending(form, { read, fill, check, draft: saved.draft, ahead, clock, start, signal }).submit;
   }
 
   function sendByForm() {

@@ -1,10 +1,14 @@
 // Submits, skips, and goes on to the next task. The same key is sent however often; errors keep the work on the page.
 
-import { send } from "./api.js";
 import { announce } from "./announce.js";
-import { deliver, isFinal, keep, keepSending } from "./outbox.js";
+import { isUnreachable } from "./api.js";
+import { deliver, isFinal, keep, keepSending, onItsWay } from "./outbox.js";
+import { countOn } from "./today.js";
 
-export function bindSending(form, { read, check, draft, ahead, clock, start, signal }) {
+const KEPT = "The server does not answer. Your work is kept here and sent as soon as it does.";
+
+export function bindSending(form, { read, fill, check, draft, ahead, clock, start, signal }) {
+  const { task, labeler } = form.dataset;
   const submitButton = form.querySelector("[data-submit]");
   let isBusy = false;
   let atHand = null; // the key of the answer that this page itself is sending
@@ -34,25 +38,38 @@ export function bindSending(form, { read, check, draft, ahead, clock, start, sig
     form.classList.toggle("is-sending", is);
   }
 
-  async function submit() {
+  function submit() {
     if (isBusy) return;
     const missing = check();
     if (missing) { announce(form, missing); show({ missing }); return; }
+    const key = form.elements.idempotency_key.value;
+    const body = { ...read(), ...circumstances(key) };
+    sendOff({ key, url: form.dataset.apiSubmit, body }, (taken) => (taken.is_surplus ? "Sent, and kept as an extra." : "Sent."));
+  }
+
+  function skip() {
+    if (isBusy) return;
+    const body = { reason: form.elements.skip_reason.value, note: form.elements.skip_note.value };
+    sendOff({ key: `skip:${labeler}:${task}`, url: form.dataset.apiSkip, body }, () => "Skipped.");
+  }
+
+  /* Into the outbox, then to the server, then on. */
+  async function sendOff(what, tell) {
     show({});
     busy(true);
     await draft.stop();
-    const body = { ...read(), ...circumstances() };
-    const entry = { key: body.idempotency_key, labeler: form.dataset.labeler, url: form.dataset.apiSubmit, page: location.pathname, body };
+    const entry = { ...what, labeler, task, page: location.pathname, version: Number(form.elements.draft_version.value) + 1 };
     atHand = entry.key;
     await keep(entry);
+    await draft.forget();
     try {
       const taken = await deliver(form, entry);
-      announce(form, taken.is_surplus ? "Sent, and kept as an extra." : "Sent.");
+      announce(form, tell(taken));
       await goOn();
     } catch (error) {
       atHand = null;
       if (isFinal(error)) refused(error);
-      else await later(error, entry);
+      else await later(error, entry.key);
     }
   }
 
@@ -64,43 +81,49 @@ export function bindSending(form, { read, check, draft, ahead, clock, start, sig
   }
 
   /* The answer is safe in the outbox: go on if the next page is here already, else wait on this one. */
-  async function later(error, entry) {
-    if (error.status !== 403 && ahead.hasPage()) { await goOn(); return; }
-    stuck = entry.key;
-    const why = error.status === 403 ? error.message : "The server does not answer. Your work is kept here and sent as soon as it does.";
-    show({ why });
-    announce(form, why);
-    await outbox.tell();
+  async function later(error, key) {
+    if (error.status !== 403 && (await goOn({ mayLoad: false }))) return;
+    wait(key, isUnreachable(error.status) ? KEPT : error.message);
   }
 
-  function circumstances() {
+  function wait(key, why) {
+    stuck = key;
+    busy(true);
+    show({ why });
+    announce(form, why);
+    outbox.tell();
+  }
+
+  /* A page that was loaded again while its answer waits: it shows the answer, and goes on as soon as that is sent. */
+  async function resumeWaiting() {
+    const entry = await onItsWay(labeler, task);
+    if (!entry || isBusy || signal.aborted) return;
+    if (entry.body.reason === undefined) fill(entry.body);
+    await draft.stop();
+    wait(entry.key, KEPT);
+    outbox.run();
+  }
+
+  function circumstances(key) {
     return {
-      idempotency_key: form.elements.idempotency_key.value,
+      idempotency_key: key,
       guideline_version: Number(form.elements.guideline_version.value) || null,
       active_seconds: clock.seconds(),
       client_time: new Date().toISOString(),
     };
   }
 
-  async function skip() {
-    if (isBusy) return;
-    busy(true);
-    await draft.stop();
-    try {
-      await send(form, form.dataset.apiSkip, { reason: form.elements.skip_reason.value, note: form.elements.skip_note.value });
-      await goOn();
-    } catch (error) {
-      busy(false);
-      draft.resume();
-      show({ skip: error.status === undefined ? "The server does not answer." : error.message }, "Not skipped.");
-    }
+  /* The page fetched ahead takes this one's place; otherwise the browser loads the next. False: there is none here. */
+  async function goOn({ mayLoad = true } = {}) {
+    const next = await ahead.take();
+    if (!next && !mayLoad) return false;
+    await ahead.leave();
+    if (next) swap(next);
+    else load();
+    return true;
   }
 
-  /* The page fetched ahead takes this one's place; otherwise the browser loads the next. */
-  async function goOn() {
-    const next = ahead.take();
-    if (next?.page && swap(next)) return;
-    if (next) { location.assign(next.url); return; }
+  function load() {
     const plain = document.createElement("form");
     plain.method = "post";
     plain.action = form.dataset.nextPage;
@@ -112,17 +135,14 @@ export function bindSending(form, { read, check, draft, ahead, clock, start, sig
     plain.submit();
   }
 
-  function swap(next) {
-    const page = new DOMParser().parseFromString(next.page, "text/html");
+  function swap({ url, page }) {
     const main = page.querySelector("main");
-    if (!main?.querySelector(`form[data-work="${form.dataset.work}"]`)) return false;
-    history.pushState(null, "", next.url);
+    history.pushState(countOn(form, main.querySelector("form[data-work]")), "", url);
     document.title = page.title;
     document.querySelector("main").replaceWith(document.adoptNode(main));
     document.querySelector(".toasts")?.remove(); // told once, on the task before
     scrollTo({ top: 0, behavior: "instant" });
     start();
-    return true;
   }
 
   form.addEventListener("submit", (event) => {
@@ -131,6 +151,7 @@ export function bindSending(form, { read, check, draft, ahead, clock, start, sig
     else if (action === "skip") { event.preventDefault(); skip(); }
     else if (action === "draft") { event.preventDefault(); draft.changed(); } // Enter in a field: harmless
   }, { signal });
+  resumeWaiting();
 
   return { submit, isBusy: () => isBusy };
 }

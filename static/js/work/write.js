@@ -3,11 +3,13 @@
 import { send } from "./api.js";
 import { fetchAhead } from "./ahead.js";
 import { startClock } from "./clock.js";
+import { bindBanner } from "./connection.js";
 import { bindDialogs, foldPrompt, standBelowBar } from "./dialogs.js";
 import { keepDraft } from "./drafts.js";
 import { bindKeys } from "./keys.js";
 import { keepLease } from "./lease.js";
 import { bindSending } from "./sending.js";
+import { showToday } from "./today.js";
 
 let page;
 
@@ -19,11 +21,19 @@ function start() {
   const text = form.elements.text;
   const clock = startClock(form, { signal });
   const read = () => ({ text: text.value, note: form.elements.note.value });
-  const draft = keepDraft(form, { read: () => ({ ...read(), active_seconds: clock.seconds() }), signal });
+  const fill = (said) => {
+    text.value = said.text ?? "";
+    form.elements.note.value = said.note ?? "";
+    clock.atLeast(said.active_seconds);
+    text.dispatchEvent(new CustomEvent("podium:filled"));
+  };
+  const draft = keepDraft(form, { read: () => ({ ...read(), active_seconds: clock.seconds() }), fill, signal });
   const ahead = fetchAhead(form, { kinds: ["demonstrate"], signal });
   const check = () => (text.value.trim() ? null : "Write an answer first.");
   keepLease(form, { clock, ahead, signal });
-  const { submit } = bindSending(form, { read, check, draft, ahead, clock, start, signal });
+  bindBanner(form, { signal });
+  showToday(form);
+  const { submit } = bindSending(form, { read, fill, check, draft, ahead, clock, start, signal });
   bindDialogs(form, { signal });
   foldPrompt(form);
   standBelowBar(form, { signal });
@@ -57,6 +67,7 @@ function livePreview(form, text, signal) {
     draw();
   }, { signal });
   text.addEventListener("input", () => { tell(); clearTimeout(timer); timer = setTimeout(draw, 400); }, { signal });
+  text.addEventListener("podium:filled", () => { tell(); draw(); }, { signal });
   tell();
 }
 
