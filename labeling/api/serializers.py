@@ -41,7 +41,7 @@ class CardSerializer(serializers.Serializer[Any]):
 
 
 class BriefSerializer(serializers.Serializer[Any]):
-    style = serializers.CharField(help_text="“plain”, “few_shot” or “user_based”.")
+    style = serializers.CharField(help_text="“plain”, “few_shot” or “user_based”.")  # type: ignore[assignment]
     use_case = serializers.CharField(help_text="Empty: the writer chooses.")
     language = serializers.CharField(help_text="Empty: the writer chooses.")
     text = serializers.CharField()
@@ -148,7 +148,7 @@ class WritingSerializer(serializers.Serializer[Any]):
     instruction = serializers.CharField(
         allow_blank=True, trim_whitespace=False, max_length=MAX_CHARS, help_text="The prompt, or its instruction."
     )
-    pairs = PairSerializer(many=True, required=False, default=list, max_length=100, help_text="Few-shot: the examples.")
+    pairs = PairSerializer(many=True, required=False, default=list, help_text="Few-shot: the examples.")
     query = serializers.CharField(
         required=False, allow_blank=True, default="", trim_whitespace=False, max_length=MAX_CHARS
     )

@@ -56,7 +56,7 @@ def submit(*, task: Task, labeler: User, idempotency_key: str, annotation: Annot
         slot=slot,
         labeler=labeler,
         idempotency_key=idempotency_key,
-        prompt_id=locked.prompt_id,
+        prompt=_prompt(locked),
         asked=locked.project.prompt_labels,
         **_columns(locked, annotation, labels),
     )
@@ -154,6 +154,11 @@ def to_draft(annotated: PromptAnnotation) -> dict[str, Any]:
 
 def _rows() -> QuerySet[PromptAnnotation]:
     return PromptAnnotation.objects.all()
+
+
+def _prompt(task: Task) -> Prompt:
+    assert task.prompt is not None  # noqa: S101  # a CHECK holds it for this kind of task
+    return task.prompt
 
 
 def _checked(asked: Sequence[str], annotation: Annotation) -> list[str]:

@@ -1,4 +1,4 @@
-"""Kinds of personal data in a text: by patterns always; by Microsoft Presidio too, where PODIUM_PERSONAL_DATA says so."""
+"""Kinds of personal data in a text: by patterns; by Presidio too where PODIUM_PERSONAL_DATA says so."""
 
 from django.conf import settings
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine
 
 MIN_SCORE: Final = 0.6
-# Presidio's own names → ours; what is not here is too common in ordinary prompts to be told (dates, nationalities, URLs).
+# Presidio's own names → ours. Dates, nationalities and addresses of pages are too common in prompts to be told.
 KINDS: Final = {
     "PERSON": "name",
     "EMAIL_ADDRESS": "e-mail",

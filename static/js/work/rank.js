@@ -164,7 +164,7 @@ function start() {
   }
 
   function sendByApi() {
-    const ahead = fetchAhead(form, { kinds: ["rank", "compare"], signal });
+    const ahead = fetchAhead(form, { kinds: [form.dataset.kind], signal });
     keepLease(form, { clock, ahead, signal });
     bindBanner(form, { signal });
     showToday(form);

@@ -16,7 +16,7 @@ export function bindSending(form, { read, fill, check, draft, ahead, clock, star
   const outbox = keepSending(form, {
     signal,
     except: () => atHand,
-    onSent: (key) => { if (key === stuck) goOn(); },
+    onSent: (keys) => { if (keys.includes(stuck)) goOn(); },
   });
 
   function show(errors, lead = "Not sent yet.") {
@@ -128,7 +128,7 @@ export function bindSending(form, { read, fill, check, draft, ahead, clock, star
     plain.method = "post";
     plain.action = form.dataset.nextPage;
     plain.hidden = true;
-    for (const [name, value] of [["csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value], ["kind", form.dataset.work === "write" ? "write" : "rank"]]) {
+    for (const [name, value] of [["csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value], ["kind", form.dataset.work]]) {
       plain.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
     }
     document.body.append(plain);
