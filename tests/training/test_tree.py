@@ -383,3 +383,26 @@ def test_a_tree_computes_each_token_once() -> None:
     assert num_tokens([element], layout="tree") == 1_099
     assert num_tokens([element], layout="rows") == 2_691
     assert num_tokens([ranked], layout="pairs") == 21_528
+
+
+# 5. The last layer
+
+
+def test_the_last_layer_computes_its_feed_forward_part_for_end_tokens_alone() -> None:
+    model, elements = reward_model("gpt2"), some_elements()
+    seen: list[int] = []
+    tree.enable(model)
+    for layer in model.base_model.h:
+        layer.mlp.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0].shape[1]))
+    tree_scores(model, elements, pad_id=PAD)
+    num_responses = sum(len(element.responses) for element in elements)
+    assert seen == [num_tokens(elements, layout="tree"), num_responses]
+
+
+def test_one_kernel_of_gelu_is_the_function_of_gpt_2() -> None:
+    from transformers.activations import NewGELUActivation
+
+    inputs = torch.linspace(-12, 12, 4001, dtype=torch.float64)
+    torch.testing.assert_close(
+        torch.nn.GELU(approximate="tanh")(inputs), NewGELUActivation()(inputs), rtol=0, atol=1e-14
+    )
