@@ -246,7 +246,7 @@ def _nothing(project: Project, labeler: User, kinds: Sequence[str], stands: Stan
     open_kinds = stands.open_kinds(kinds)
     held = [queue.count_held(project=project, labeler=labeler, kind=kind) for kind in open_kinds]
     times = [back_at for _, back_at in held if back_at]
-    why: Why = "" if open_kinds else NOT_QUALIFIED
+    why: Why = NOT_QUALIFIED if len(open_kinds) < len(kinds) else ""
     return Nothing(num_held=sum(num for num, _ in held), back_at=min(times, default=None), why=why)
 
 

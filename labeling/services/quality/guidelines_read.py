@@ -10,6 +10,7 @@ from labeling.models import Guideline, GuidelineReading, Membership, Project, Us
 from labeling.services.quality import standing
 
 CONTEXT_LINES: Final = 2  # unchanged lines shown around a change
+_NEVER: Final[tuple[int | None, datetime | None]] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,13 @@ def changes(*, old: str, new: str) -> list[Line]:
 def readers(*, project: Project) -> Iterator[Reader]:
     """Each member with the newest version they have read; who has read least comes first."""
     current = project.current_guideline()
-    newest: dict[int, tuple[int, datetime]] = {}
+    newest: dict[int, tuple[int | None, datetime | None]] = {}
     readings = GuidelineReading.objects.filter(guideline__project=project).order_by("guideline__version")
-    for user, version, read_at in readings.values_list("user", "guideline__version", "read_at"):
-        newest[user] = (version, read_at)
+    for reading in readings.select_related("guideline"):
+        newest[reading.user_id] = (reading.guideline.version, reading.read_at)
     members = project.memberships.filter(is_active=True).select_related("user").order_by("user__name", "user__email")
-    for membership in sorted(members, key=lambda member: newest[member.user_id][0] if member.user_id in newest else 0):
-        version, read_at = newest.get(membership.user_id) or (None, None)
+    for membership in sorted(members, key=lambda member: newest.get(member.user_id, _NEVER)[0] or 0):
+        version, read_at = newest.get(membership.user_id, _NEVER)
         yield Reader(membership, version, read_at, is_current=bool(current and version == current.version))
 
 

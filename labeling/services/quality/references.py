@@ -103,6 +103,7 @@ def known_answers(project: Project) -> QuerySet[Task]:
     return Task.objects.filter(project=project, purpose=Task.Purpose.GOLD)
 
 
+@transaction.atomic
 def ask_for_demonstration(*, prompt: Prompt, qualification_set: QualificationSet) -> Task:
     """A prompt for which everybody in the set writes an answer."""
     if qualification_set.kind != QualificationSet.Kind.DEMONSTRATE:
@@ -132,7 +133,9 @@ def _check(task: Task, qualification_set: QualificationSet | None) -> None:
 
 
 def _check_draft(qualification_set: QualificationSet) -> None:
-    if qualification_set.state != QualificationSet.State.DRAFT:
+    """Locked, so that nobody activates it meanwhile."""
+    locked = QualificationSet.objects.select_for_update(no_key=True).get(pk=qualification_set.pk)
+    if locked.state != QualificationSet.State.DRAFT:
         raise QualityError("Only a draft set can change: everybody must be asked the same.")
 
 
