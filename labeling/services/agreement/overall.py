@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from labeling.models import Project, Ranking
-from labeling.services.agreement.couples import CREDIT, NUM_KINDS, TIED_BY_BOTH, WEIGHT, Couples, couples
+from labeling.services.agreement.couples import couples
 from labeling.services.agreement.grading import TieRule
 from labeling.services.agreement.judged import JudgedRow, judged
-from labeling.services.agreement.measures import ALL_TIED, NOBODY
-from labeling.services.agreement.resampling import Figure, Floats, Resamples, figure, ratio
+from labeling.services.agreement.resampling import Resamples
+from labeling.services.agreement.shares import Entries, shares
 
 
 @dataclass(frozen=True)
@@ -46,30 +46,17 @@ def pairwise(rows: Iterable[JudgedRow], *, ties: TieRule = "drop", seed: int = 0
     """Agreement over every two labelers of each task and every two of its responses."""
     shared = judged(rows)
     found = couples(shared)
-    tied = found.kinds[:, TIED_BY_BOTH:].sum()
-    share = _share(found, ties=ties, resamples=Resamples(shared.num_tasks, seed=seed))
+    entries = Entries(task_E=found.task_C, group_E=np.zeros_like(found.task_C), kinds=found.kinds)
+    share = shares(entries, num_groups=1, resamples=Resamples(shared.num_tasks, seed=seed))[0]
+    agreement = share.agreement[ties]
     return Agreement(
-        share=share.value,
-        low=share.low,
-        high=share.high,
-        num_comparisons=share.num,
-        num_tied=int(tied),
-        num_tasks=share.num_tasks,
+        share=agreement.value,
+        low=agreement.low,
+        high=agreement.high,
+        num_comparisons=agreement.num,
+        num_tied=share.num_tied,
+        num_tasks=agreement.num_tasks,
         num_labelers=len(shared.labeler_keys),
         ties=ties,
-        why_not=share.why_not if share.value is None else "",
+        why_not=agreement.why_not if agreement.value is None else "",
     )
-
-
-def _share(found: Couples, *, ties: TieRule, resamples: Resamples) -> Figure:
-    kinds: Floats = resamples.sums(
-        task=np.repeat(found.task_C, NUM_KINDS),
-        column=np.tile(np.arange(NUM_KINDS), len(found)),
-        amount=found.kinds.ravel(),
-        num_columns=NUM_KINDS,
-    )
-    credit, weight = np.array(CREDIT[ties]) @ kinds, np.array(WEIGHT[ties]) @ kinds
-    has_weight = found.kinds @ np.array(WEIGHT[ties]) > 0
-    num_tasks = len(np.unique(found.task_C[has_weight]))
-    why_not = ALL_TIED if len(found) else NOBODY
-    return figure(ratio(credit, weight), num=weight[0], num_tasks=num_tasks, why_not=why_not)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from labeling.services.agreement import TIE_RULES
 from labeling.services.agreement.judged import judged
-from labeling.services.agreement.measures import ALL_TIED, NOBODY, ONE_RANK, ONE_TIED_ALL, Measures
+from labeling.services.agreement.measures import ONE_RANK, ONE_TIED_ALL, Measures
+from labeling.services.agreement.shares import ALL_TIED, NOBODY
 from labeling.services.answers import dense
 from tests.labeling.agreement import oracle
 from tests.labeling.agreement.oracle import Couple, Row
