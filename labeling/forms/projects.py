@@ -48,6 +48,11 @@ class NewProjectForm(forms.ModelForm[Project]):
 
 
 class ProjectForm(forms.ModelForm[Project]):
+    prompt_labels = LinesField(
+        required=False,
+        label="Labels of prompts",
+        help_text="One a line. Labelers say which of these hold of a prompt. A change holds from then on.",
+    )
     flags = LinesField(
         required=False, help_text="One a line. Labelers answer yes or no for each response. Empty: no flags are asked."
     )
@@ -60,6 +65,7 @@ class ProjectForm(forms.ModelForm[Project]):
             "overlap",
             "rate_first",
             "flags",
+            "prompt_labels",
             "lease_minutes",
             "prompts_per_customer",
             "max_prompt_chars",
@@ -84,6 +90,14 @@ class ProjectForm(forms.ModelForm[Project]):
         if any(len(flag) > 200 for flag in flags):
             raise forms.ValidationError("A flag has at most 200 characters.")
         return flags
+
+    def clean_prompt_labels(self) -> list[str]:
+        labels: list[str] = self.cleaned_data["prompt_labels"]
+        if len(labels) > 30:
+            raise forms.ValidationError("At most 30 labels: each is read for every prompt.")
+        if any(len(label) > 200 for label in labels):
+            raise forms.ValidationError("A label has at most 200 characters.")
+        return labels
 
 
 class GuidelineForm(forms.ModelForm[Guideline]):

@@ -25,6 +25,11 @@ def _priority() -> forms.IntegerField:
     return forms.IntegerField(min_value=-100, max_value=100, initial=0, help_text="Higher is handed out first.")
 
 
+def _with_responses(project: Project) -> QuerySet[Model]:
+    has = Exists(Response.objects.filter(model=OuterRef("pk")))
+    return Model.objects.filter(has, project=project).order_by("-created_at", "-pk")
+
+
 class MakeRankingTasksForm(forms.Form):
     num_responses = forms.IntegerField(
         min_value=MIN_RESPONSES,
@@ -42,14 +47,48 @@ class MakeRankingTasksForm(forms.Form):
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["num_wanted"].initial = project.overlap
-        with_responses = Exists(Response.objects.filter(model=OuterRef("pk")))
-        models = Model.objects.filter(with_responses, project=project).order_by("-created_at", "-pk")
-        self.fields["model"].queryset = models  # type: ignore[attr-defined]
+        self.fields["model"].queryset = _with_responses(project)  # type: ignore[attr-defined]
 
 
 class AskForDemonstrationsForm(forms.Form):
     num_wanted = _overlap(initial=1)
     priority = _priority()
+
+
+class AskForAnnotationsForm(forms.Form):
+    """Which of the project's labels hold of each prompt."""
+
+    num_wanted = _overlap(initial=1)
+    priority = _priority()
+
+
+class CompareForm(forms.Form):
+    """Two models against each other, or any two responses of a prompt."""
+
+    model = forms.ModelChoiceField(
+        queryset=Model.objects.none(),
+        required=False,
+        empty_label="Any",
+        label="One model",
+        help_text="Which side it stands on is drawn by lot; labelers never learn which is which.",
+    )
+    other = forms.ModelChoiceField(
+        queryset=Model.objects.none(), required=False, empty_label="Any", label="The other model"
+    )
+    num_wanted = _overlap()
+    priority = _priority()
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["num_wanted"].initial = project.overlap
+        for name in ("model", "other"):
+            self.fields[name].queryset = _with_responses(project)  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if bool(cleaned.get("model")) != bool(cleaned.get("other")):
+            self.add_error("other", "Choose both models, or leave both open.")
+        return cleaned
 
 
 class TaskFilterForm(forms.Form):

@@ -2,12 +2,13 @@
 
 from django.urls import URLPattern, path
 
-from labeling.views import imports, prompts, rankings, tasks
+from labeling.views import imports, prompts, rankings, tasks, writing
 
 urlpatterns: list[URLPattern] = [
     path("prompts/", prompts.show_all, name="prompts"),
     path("prompts/add/", prompts.add, name="prompt_add"),
     path("prompts/select/", prompts.select, name="prompts_select"),
+    path("prompts/ask/", writing.ask, name="prompts_ask"),
     path("prompts/<uuid:uid>/", prompts.show, name="prompt"),
     path("responses/<uuid:uid>/clear/", prompts.clear_response, name="response_clear"),
     path("imports/", imports.show_all, name="imports"),

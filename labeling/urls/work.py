@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from labeling.views import history, work
+from labeling.views import history, work, writing
 
 urlpatterns: list[URLPattern] = [
     path("", work.start, name="work"),
@@ -11,4 +11,6 @@ urlpatterns: list[URLPattern] = [
     path("history/", history.history, name="history"),
     path("history/ranking/<uuid:uid>/", history.ranking, name="history_ranking"),
     path("history/written/<uuid:uid>/", history.demonstration, name="history_demonstration"),
+    path("history/prompt/<uuid:uid>/", writing.prompt, name="history_prompt"),
+    path("history/labels/<uuid:uid>/", writing.annotation, name="history_annotation"),
 ]

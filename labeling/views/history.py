@@ -1,10 +1,12 @@
 """A labeler's own answers: looking at them again, and changing one of the last."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
@@ -13,26 +15,39 @@ from django.views.decorators.http import require_GET, require_http_methods
 from labeling.forms import work as forms
 from labeling.models import Demonstration, Ranking, Role
 from labeling.permissions import ProjectRequest, member
-from labeling.services import answers, demonstrations, rankings, rendering, sheets
+from labeling.services import annotations, answers, demonstrations, rankings, rendering, sheets, writing
 from labeling.services.answers import AnswerError
 from labeling.services.demonstrations import AlreadyWritten
 from labeling.services.rankings import AlreadyRanked
 
 PAGE = 25
+# What `?kind=` says, the tab's name, its rows.
+TABS: list[tuple[str, str, Callable[[ProjectRequest], QuerySet[Any]]]] = [
+    ("", "Rankings", lambda request: rankings.own(labeler=request.user).filter(task__project=request.project)),
+    (
+        "written",
+        "Written answers",
+        lambda request: demonstrations.own(labeler=request.user).filter(prompt__project=request.project),
+    ),
+    ("prompts", "Prompts", lambda request: writing.own(labeler=request.user).filter(task__project=request.project)),
+    (
+        "labels",
+        "Labels of prompts",
+        lambda request: annotations.own(labeler=request.user).filter(task__project=request.project),
+    ),
+]
 
 
 @require_GET
 @member(Role.LABELER)
 def history(request: ProjectRequest) -> HttpResponseBase:
-    """Newest first; rankings and written answers on two tabs."""
-    shows_written = request.GET.get("kind") == "written"
-    rows: Any = rankings.own(labeler=request.user).filter(task__project=request.project)
-    if shows_written:
-        rows = demonstrations.own(labeler=request.user).filter(prompt__project=request.project)
+    """Newest first; each kind of answer on a tab of its own."""
+    shown = next((tab for tab in TABS if tab[0] == request.GET.get("kind")), TABS[0])
     context = {
         "nav": "history",
-        "shows_written": shows_written,
-        "page_obj": Paginator(rows, PAGE).get_page(request.GET.get("page")),
+        "tab": shown[0],
+        "tabs": [(value, label) for value, label, _ in TABS],
+        "page_obj": Paginator(shown[2](request), PAGE).get_page(request.GET.get("page")),
         "num_editable": rankings.NUM_EDITABLE,
     }
     return render(request, "work/history.html", context)

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import messages
@@ -14,17 +14,25 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from labeling.forms.prompts import ManyChangeForm, PromptChangeForm, PromptFilterForm, PromptForm
-from labeling.forms.tasks import AskForDemonstrationsForm, MakeRankingTasksForm
+from labeling.forms.tasks import AskForAnnotationsForm, AskForDemonstrationsForm, CompareForm, MakeRankingTasksForm
 from labeling.models import Demonstration, Prompt, Ranking, Response, Role, Task
 from labeling.permissions import ProjectRequest, member
+from labeling.services import annotations, asking, tasks
 from labeling.services import prompts as service
-from labeling.services import tasks
 from labeling.views import keyset
 
 ACTIONS = {
     "rank": (MakeRankingTasksForm, "Make ranking tasks"),
+    "compare": (CompareForm, "Compare two at a time"),
     "demonstrate": (AskForDemonstrationsForm, "Ask for demonstrations"),
+    "annotate": (AskForAnnotationsForm, "Ask for labels"),
     "change": (ManyChangeForm, "Change prompts"),
+}
+MAKERS: dict[str, Callable[..., tasks.TaskCounts]] = {
+    "rank": tasks.make_ranking_tasks,
+    "compare": asking.ask_for_comparisons,
+    "demonstrate": tasks.make_demonstration_tasks,
+    "annotate": asking.ask_for_annotations,
 }
 MAX_SELECTED = 500
 SHOWN_CHARS = 240
@@ -94,6 +102,7 @@ def _belonging(prompt: Prompt) -> dict[str, Any]:
         "responses": prompt.responses.select_related("model").order_by("model__name", "sample_index")[:100],
         "tasks": prompt.tasks.annotate(num_rankings=Count("rankings")).order_by("-pk")[:100],
         "rankings": rankings.order_by("-pk")[:100],
+        "labels": annotations.of_prompt(prompt),
         "demonstrations": Demonstration.objects.filter(prompt=prompt, replaced_by__isnull=True)
         .select_related("labeler")
         .order_by("-pk")[:100],
@@ -123,7 +132,7 @@ def select(request: ProjectRequest) -> HttpResponseBase:
         messages.warning(request, "No prompt was chosen. Tick some, or choose all that the filters find.")
         return redirect(_list_address(request))
     form_class, title = ACTIONS[action]
-    extra: dict[str, Any] = {"project": request.project} if action == "rank" else {}
+    extra: dict[str, Any] = {"project": request.project} if action in ("rank", "compare") else {}
     form = form_class(request.POST if "done" in request.POST else None, **extra)
     if form.is_bound and form.is_valid():
         return _do(request, action, chosen, form)
@@ -161,9 +170,8 @@ def _do(request: ProjectRequest, action: str, chosen: QuerySet[Prompt], form: An
         num = service.change(prompts=chosen, changes=form.changes())
         messages.success(request, f"{num:,} prompt{'s' if num != 1 else ''} changed.")
         return redirect(_list_address(request))
-    make = tasks.make_ranking_tasks if action == "rank" else tasks.make_demonstration_tasks
     try:
-        counts = make(project=request.project, prompts=chosen, user=request.user, **form.cleaned_data)
+        counts = MAKERS[action](project=request.project, prompts=chosen, user=request.user, **form.cleaned_data)
     except tasks.TaskError as error:
         messages.error(request, str(error))
         return redirect(_list_address(request))

@@ -14,6 +14,8 @@ from labeling.models import (
     Demonstration,
     ImportBatch,
     Model,
+    PromptAnnotation,
+    PromptBrief,
     Ranking,
     Role,
     Round,
@@ -22,6 +24,7 @@ from labeling.models import (
     Task,
     TaskResponse,
     User,
+    WrittenPrompt,
 )
 from labeling.services import people as invitations
 from tests.labeling.conftest import People
@@ -60,10 +63,13 @@ RULES: dict[str, str] = {
     "history": LABELER,
     "history_ranking": LABELER,
     "history_demonstration": LABELER,
+    "history_prompt": LABELER,
+    "history_annotation": LABELER,
     # Prompts, imports, tasks and rankings
     "prompts": MANAGER,
     "prompt_add": MANAGER,
     "prompts_select": MANAGER,
+    "prompts_ask": MANAGER,
     "prompt": MANAGER,
     "response_clear": MANAGER,
     "imports": MANAGER,
@@ -165,6 +171,8 @@ THINGS: dict[str, list[str]] = {
     ],
     "ranking": ["ranking", "ranking_void", "history_ranking", "api_revise"],
     "demonstration": ["history_demonstration"],
+    "written prompt": ["history_prompt"],
+    "annotation": ["history_annotation"],
     "snapshot": ["snapshot", "snapshot_retry", "snapshot_data", "snapshot_manifest"],
     "run": [
         "run", "run_curves", "run_log", "run_files", "run_config", "run_head", "run_metrics", "run_log_json",
@@ -325,6 +333,15 @@ def things(people: People, make_prompt: Any) -> dict[str, uuid.UUID]:
     )
     rows["demonstration"] = Demonstration.objects.create(
         prompt=prompt, labeler=people.labeler, idempotency_key="k", text="Because of the air."
+    )
+    brief = PromptBrief.objects.create(project=project, style="plain")
+    asked = Task.objects.create(project=project, kind="write_prompt", brief=brief)
+    rows["written prompt"] = WrittenPrompt.objects.create(
+        task=asked, labeler=people.labeler, idempotency_key="k", prompt=prompt, instruction="Why?"
+    )
+    annotated = Task.objects.create(project=project, kind="annotate", prompt=prompt)
+    rows["annotation"] = PromptAnnotation.objects.create(
+        task=annotated, labeler=people.labeler, idempotency_key="k", prompt=prompt, asked=["Ambiguous"], labels=[]
     )
     rows["snapshot"] = Snapshot.objects.create(project=project, name="one", kind="reward")
     rows["run"] = Run.objects.create(project=project, stage="sft", name="one", idempotency_key="k")
