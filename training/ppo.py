@@ -22,7 +22,7 @@ from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, PPOConfig
 from training.contract.records import PromptRow
 from training.contract.rundir import RunDir
-from training.engine import advantages, data, device, experience, measure, models, scoring
+from training.engine import advantages, data, device, experience, measure, models, packing, scoring
 from training.engine.batches import Cuts
 from training.engine.checkpoints import Checkpoints
 from training.engine.corpus import snapshot_stream
@@ -67,6 +67,8 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
 
     # 3. Four models: the policy and its frozen reference, the reward model and a value function made of it.
     policy, reward = _load_models(config, text, compute)
+    for name, model in (("policy", policy), ("reward model", reward)):
+        log.say(f"{name}: " + packing.enable_where_possible(model, wanted=config.packing))
     judges = experience.Models(
         policy=policy, reference=_frozen(copy.deepcopy(policy)), value=copy.deepcopy(reward), reward=_frozen(reward)
     )

@@ -13,7 +13,7 @@ between equal runs.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ from torch import Tensor
 from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, SFTConfig
 from training.contract.rundir import RunDir, write_json
-from training.engine import batches, corpus, data, models
+from training.engine import batches, corpus, data, models, packing
 from training.engine.batches import Cuts, Example
 from training.engine.checkpoints import Checkpoints
 from training.engine.device import Compute, choose, restore_rng_state, rng_state, seed_everything
@@ -47,6 +47,7 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
     text, model = load_model(config)
     setup = Setup(config=config, compute=compute, text=text, model=model.to(compute.device))
     log.say(f"{models.num_parameters(model):,} parameters on {compute.device}")
+    log.say(packing.enable_where_possible(model, wanted=config.packing))
 
     # 2. What it learns from, and what measures it
     material = read_material(config, text, log)
@@ -127,6 +128,16 @@ class Setup:
         """Right-padded rows on the model's device."""
         prompts, responses = [example.prompt for example in examples], [example.response for example in examples]
         return episodes(prompts, responses, pad_token_id=self.text.pad_id, device=self.compute.device)
+
+    def packs(self, examples: Sequence[Example]) -> Iterator[list[Example]]:
+        """The examples of one forward pass after the other, alike in length."""
+        found = packing.packs(
+            [len(example.prompt) + len(example.response) for example in examples],
+            is_packed=packing.is_enabled(self.model),
+            max_rows=self.config.micro_batch_size,
+            max_tokens=self.config.max_forward_tokens,
+        )
+        return ([examples[index] for index in pack] for pack in found)
 
 
 @dataclass
@@ -270,7 +281,7 @@ def learn(
     setup.model.train()
     num_targets = sum(len(example.response) for example in examples)
     total = 0.0
-    for part in _parts(examples, setup.config.micro_batch_size):
+    for part in setup.packs(examples):
         with setup.compute.autocast():
             logprobs_BR = response_logprobs(setup.model, setup.episodes(part), temperature=1.0)
         loss = -logprobs_BR.sum() / num_targets
@@ -309,7 +320,7 @@ class LossJudge:
         """Mean loss in nats per response token of the validation demonstrations."""
         setup.model.eval()
         total, num_targets = 0.0, 0
-        for part in _parts(material.valid, setup.config.micro_batch_size):
+        for part in setup.packs(material.valid):
             with setup.compute.autocast():
                 logprobs_BR = response_logprobs(setup.model, setup.episodes(part), temperature=1.0)
             total -= float(logprobs_BR.double().sum())
@@ -392,10 +403,6 @@ def _read_stream(config: SFTConfig, text: Text, material: Material) -> None:
     wanted = config.init_model == "tiny" or config.pretraining_fraction
     if wanted and len(material.stream) <= 4 * config.pretrain_sequence_tokens:
         raise ConfigError("pretraining_text", f"has only {len(material.stream)} tokens in its train split")
-
-
-def _parts(examples: list[Example], size: int) -> list[list[Example]]:
-    return [examples[start : start + size] for start in range(0, len(examples), size)]
 
 
 if __name__ == "__main__":

@@ -103,6 +103,9 @@ def set_residual_dropout(model: Any, dropout: float) -> None:
         raise ConfigError("dropout", f"must be 0: a {model.config.model_type} model has no residual dropout")
     for name, module in layers.items():
         module.p = dropout if name in residual else 0.0
+    for module in model.modules():
+        if isinstance(getattr(module, "attention_dropout", None), float):  # Llama's kin keep it as a number
+            module.attention_dropout = 0.0
 
 
 def max_positions(model: Any) -> int | None:

@@ -1,5 +1,8 @@
 """What policy, value and reward models say about finished episodes: right-padded rows of prompt and response.
 
+A model for which `training.engine.packing` is enabled reads the tokens of those rows alone, in one packed row without
+padding; the others read the padded rows. What they say is the same up to rounding.
+
 Shape legend: B episodes, T tokens of a row (prompt and response), R response positions, N kept response tokens of all
 rows, D hidden size, V vocabulary. Masks are boolean and True means keep.
 
@@ -15,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from training.engine import packing
 from training.engine.ppo_losses import entropy
 
 CHUNK_TOKENS = 2048
@@ -100,7 +104,7 @@ def response_logprobs_and_entropy(
     head = model.get_output_embeddings()
     logprobs, entropies = [], []
     for hidden, targets in zip(torch.split(hidden_ND, chunk_tokens), torch.split(targets_N, chunk_tokens), strict=True):
-        logits_NV = head(hidden).float() / temperature
+        logits_NV = _logits(head, hidden, temperature)
         logprobs.append(_picked(logits_NV, targets))
         entropies.append(entropy(logits_NV))
     return _scatter(torch.cat(logprobs), batch.mask_BR), _scatter(torch.cat(entropies), batch.mask_BR)
@@ -139,14 +143,16 @@ def end_scores(model: Any, batch: Episodes) -> Tensor:
 
     Differentiable.
     """
-    last_B1 = batch.mask_BR.sum(dim=1, keepdim=True) - 1  # of the response: index_BR says where that is in the row
-    hidden_BD = _gather(_hidden(model, batch), batch.index_BR.gather(1, last_B1)).squeeze(1)
-    return score_hidden(model, hidden_BD)
+    last_B1 = _last_index(batch)
+    return score_hidden(model, _hidden_at(model, batch, last_B1, torch.ones_like(last_B1, dtype=torch.bool)))
 
 
 @torch.no_grad()
 def end_rewards_left_padded(model: Any, batch: Episodes) -> Tensor:
-    """`end_rewards` of the same rows padded on the left, [B]: equal up to rounding, or padding is misread."""
+    """`end_rewards` of the same rows padded on the left, [B]: equal up to rounding, or padding is misread.
+
+    Never packed, so that what packed rows say is compared with padded ones, too.
+    """
     width = batch.input_ids_BT.shape[1]
     positions_T = torch.arange(width, device=batch.input_ids_BT.device)
     shift_B1 = width - batch.attention_mask_BT.sum(dim=1, keepdim=True)
@@ -156,7 +162,8 @@ def end_rewards_left_padded(model: Any, batch: Episodes) -> Tensor:
         index_BR=batch.index_BR + shift_B1,
         mask_BR=batch.mask_BR,
     )
-    return end_rewards(model, shifted)
+    hidden_BD = _gather(_hidden(model, shifted), _last_index(shifted)).squeeze(1)
+    return score_hidden(model, hidden_BD).float()
 
 
 def score_hidden(model: Any, hidden: Tensor) -> Tensor:
@@ -180,8 +187,21 @@ def _hidden(model: Any, batch: Episodes) -> Tensor:
 
 def _hidden_before(model: Any, batch: Episodes) -> Tensor:
     """The hidden states in front of the kept response tokens, [N, D]."""
-    hidden_BRD = _gather(_hidden(model, batch), (batch.index_BR - 1).clamp_min(0))
-    return hidden_BRD[batch.mask_BR]
+    return _hidden_at(model, batch, (batch.index_BR - 1).clamp_min(0), batch.mask_BR)
+
+
+def _hidden_at(model: Any, batch: Episodes, index_BR: Tensor, mask_BR: Tensor) -> Tensor:
+    """The hidden states at the kept ones of these places in the rows, [N, D]."""
+    if packing.is_enabled(model):
+        hidden_TD, starts_B = packing.hidden(model, batch.input_ids_BT, batch.attention_mask_BT)
+        return hidden_TD.index_select(0, (starts_B[:, None] + index_BR)[mask_BR])
+    return _gather(_hidden(model, batch), index_BR)[mask_BR]
+
+
+def _last_index(batch: Episodes) -> Tensor:
+    """Where the last response token of each row stands, [B, 1]."""
+    last_B1 = batch.mask_BR.sum(dim=1, keepdim=True) - 1  # of the response: index_BR says where that is in the row
+    return batch.index_BR.gather(1, last_B1)
 
 
 def _gather(hidden_BTD: Tensor, index_BR: Tensor) -> Tensor:
@@ -198,7 +218,13 @@ def _chunk_logprobs(head: Any, hidden: Tensor, targets: Tensor, temperature: flo
 
 
 def _token_logprobs(head: Any, hidden_ND: Tensor, targets_N: Tensor, temperature: float) -> Tensor:
-    return _picked(head(hidden_ND).float() / temperature, targets_N)
+    return _picked(_logits(head, hidden_ND, temperature), targets_N)
+
+
+def _logits(head: Any, hidden_ND: Tensor, temperature: float) -> Tensor:
+    """[N, V] in at least fp32, also under autocast."""
+    logits_NV: Tensor = head(hidden_ND)
+    return logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32)) / temperature
 
 
 def _picked(logits_NV: Tensor, targets_N: Tensor) -> Tensor:

@@ -50,6 +50,13 @@ class PPOConfig(TrainingConfig):
         min=1,
         max=8192,
     )
+    packing: bool = option(
+        True,
+        "Put the responses of a forward pass one after the other in a row instead of padding them to one length; none"
+        " sees another, and the result is the same up to rounding. A model whose family cannot be packed gets padded"
+        " rows, and the log says so.",
+        group="ppo",
+    )
     num_inner_epochs: int = option(
         1, "Passes over each batch of responses (InstructGPT: 1).", group="ppo", min=1, max=16
     )

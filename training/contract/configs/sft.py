@@ -76,10 +76,27 @@ class SFTConfig(TrainingConfig):
     )
     micro_batch_size: int = option(
         8,
-        "Demonstrations per forward pass. Less memory when smaller; the result is the same up to rounding.",
+        "At most so many demonstrations per forward pass. Less memory when smaller; the result is the same up to"
+        " rounding.",
         group="optimisation",
         min=1,
         max=4096,
+    )
+    max_forward_tokens: int = option(
+        8192,
+        "At most so many tokens per forward pass; a demonstration that has more goes alone. Less memory when smaller;"
+        " the result is the same up to rounding.",
+        group="optimisation",
+        min=64,
+        max=4_194_304,
+        unit="tokens",
+    )
+    packing: bool = option(
+        True,
+        "Put demonstrations one after the other in a row instead of padding them to one length; none sees another, and"
+        " the loss is the same up to rounding. A model whose family cannot be packed gets padded rows, and the log says"
+        " so.",
+        group="optimisation",
     )
     learning_rate: float = option(
         1e-3, "Peak learning rate (InstructGPT: 9.65e-6 for 1.3B and 6B).", group="optimisation", min=1e-9, max=1.0

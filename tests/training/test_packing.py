@@ -1,0 +1,170 @@
+"""Packed rows say what padded rows say, to the last digits of fp64; a row sees itself alone."""
+
+import random
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+
+from tests.training.test_tree import CONFIGS, TEXT
+from training.engine import packing, scoring
+from training.engine.tree import FAMILIES
+
+IN_FP32_INSIDE = {"gemma", "gemma2", "gemma3_text"}  # parts of theirs compute in fp32, whatever the model's dtype
+
+
+def causal_model(family: str) -> Any:
+    """A small model in fp64 with larger weights than usual, so that a token that sees too much would show."""
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(CONFIGS[family]()).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(3)
+    return model
+
+
+def some_episodes(seed: int, *, num_rows: int = 7, longest: int = 30) -> scoring.Episodes:
+    draw = random.Random(seed)
+    prompts = [[draw.randrange(256) for _ in range(draw.randint(1, longest))] for _ in range(num_rows)]
+    responses = [[draw.randrange(256) for _ in range(draw.randint(1, longest))] for _ in range(num_rows)]
+    return scoring.episodes(prompts, responses, pad_token_id=TEXT.pad_id)
+
+
+def loss_and_gradients(model: Any, batch: scoring.Episodes, *, alone: bool = False) -> tuple[float, list[Tensor]]:
+    """Of the whole batch; `alone`: row by row, so that nothing stands beside a row, not even padding."""
+    model.zero_grad(set_to_none=True)
+    total = 0.0
+    for rows in torch.split(torch.arange(len(batch)), 1 if alone else len(batch)):
+        logprobs = scoring.response_logprobs(model, batch.rows(rows), temperature=1.0)
+        loss = -logprobs.sum() / int(batch.mask_BR.sum())
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.item()
+    return total, [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
+
+
+def largest_difference(family: str, *, seed: int = 0) -> float:
+    """Of the loss and of every gradient, relative to the largest number of each."""
+    model, batch = causal_model(family), some_episodes(seed)
+    plain_loss, plain = loss_and_gradients(model, batch, alone=True)
+    packing.enable(model)
+    packed_loss, packed = loss_and_gradients(model, batch)
+    pairs = zip(packed, plain, strict=True)
+    differences = [float((ours - theirs).abs().max() / theirs.abs().max()) for ours, theirs in pairs]
+    return max([abs(packed_loss - plain_loss) / plain_loss, *differences])
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES & CONFIGS.keys()))
+def test_packing_changes_neither_the_loss_nor_a_gradient(family: str) -> None:
+    for seed in range(2):
+        assert largest_difference(family, seed=seed) < (2e-6 if family in IN_FP32_INSIDE else 1e-12)
+
+
+def test_a_row_that_sees_its_neighbour_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    layout_of = packing.layout_of
+
+    def leaking(lengths: list[int], *, device: Any = "cpu") -> packing.Layout:
+        right, joined = layout_of(lengths, device=device), layout_of([sum(lengths)], device=device)
+        return packing.Layout(lengths=right.lengths, starts_B=right.starts_B, groups=joined.groups, back_T=None)
+
+    monkeypatch.setattr(packing, "layout_of", leaking)
+    assert largest_difference("gpt2") > 1e-3
+
+
+def test_positions_that_do_not_start_anew_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    cumsum = Tensor.cumsum
+
+    def running_on(self: Tensor, dim: int) -> Tensor:
+        is_mask = dim == 1 and self.dtype == torch.long
+        return cumsum(self.flatten(), dim=0).view_as(self) if is_mask else cumsum(self, dim)
+
+    model, batch = causal_model("gpt2"), some_episodes(0, longest=8)
+    padded, _ = loss_and_gradients(model, batch)
+    packing.enable(model)
+    monkeypatch.setattr(Tensor, "cumsum", running_on)
+    assert abs(loss_and_gradients(model, batch)[0] - padded) > 1e-3
+
+
+def test_a_padded_batch_has_the_loss_and_gradients_of_a_packed_one() -> None:
+    model, batch = causal_model("gpt2"), some_episodes(5)
+    padded_loss, padded = loss_and_gradients(model, batch)
+    packing.enable(model)
+    packed_loss, packed = loss_and_gradients(model, batch)
+    assert packed_loss == pytest.approx(padded_loss, rel=1e-12)
+    for ours, theirs in zip(packed, padded, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_what_a_row_gets_does_not_depend_on_what_is_packed_beside_it() -> None:
+    model, batch = causal_model("llama"), some_episodes(3)
+    packing.enable(model)
+    together = scoring.response_logprobs(model, batch, temperature=1.0)
+    for row in range(len(batch)):
+        alone = scoring.response_logprobs(model, batch.rows(torch.tensor([row])), temperature=1.0)
+        torch.testing.assert_close(together[row, : alone.shape[1]], alone[0], atol=1e-6, rtol=0)
+
+
+def test_scores_and_values_are_the_same_packed_and_padded() -> None:
+    torch.manual_seed(0)
+    model = transformers.AutoModelForSequenceClassification.from_config(CONFIGS["gpt2"]()).double().eval()
+    batch = some_episodes(1)
+    padded = scoring.end_scores(model, batch), scoring.response_values(model, batch)
+    packing.enable(model)
+    packed = scoring.end_scores(model, batch), scoring.response_values(model, batch)
+    torch.testing.assert_close(packed[0], padded[0], atol=1e-12, rtol=0)
+    torch.testing.assert_close(packed[1], padded[1], atol=1e-6, rtol=0)  # values come back in fp32
+    left = scoring.end_rewards_left_padded(model, batch)
+    torch.testing.assert_close(left.double(), packed[0], atol=1e-6, rtol=0)
+
+
+def test_rows_of_about_one_length_share_an_attention_and_rows_of_one_length_need_no_gathering() -> None:
+    layout = packing.layout_of([4, 100, 90, 3, 101])
+    assert [(group.num_rows, group.width) for group in layout.groups] == [(3, 101), (2, 4)]
+    even = packing.layout_of([5, 5, 5])
+    assert [group.gather_GW for group in even.groups] == [None]
+    assert even.starts_B.tolist() == [0, 5, 10]
+
+
+def test_packs_keep_to_both_limits_take_every_row_once_and_let_a_long_row_go_alone() -> None:
+    lengths = [10, 200, 30, 30, 20, 5, 5]
+    found = list(packing.packs(lengths, is_packed=True, max_rows=3, max_tokens=70))
+    assert found == [[1], [2, 3], [4, 0, 5], [6]]
+    padded = list(packing.packs(lengths, is_packed=False, max_rows=9, max_tokens=70))
+    assert padded == [[1], [2, 3], [4, 0, 5], [6]]  # 20 + 20 + 20, and one more would make 80
+
+
+def test_a_family_that_was_not_compared_is_not_packed_and_the_reason_is_said() -> None:
+    shape = {"vocab_size": 262, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = transformers.AutoModelForCausalLM.from_config(transformers.GPTNeoXConfig(**shape, intermediate_size=32))
+    said = packing.enable_where_possible(model, wanted=True)
+    assert "gpt_neox" in said
+    assert "padded" in said
+    assert not packing.is_enabled(model)
+    with pytest.raises(packing.PackingError, match="gpt_neox"):
+        packing.enable(model)
+
+
+def test_attention_dropout_is_refused_in_packed_rows() -> None:
+    model, batch = causal_model("gpt2"), some_episodes(0)
+    packing.enable(model)
+    for block in model.transformer.h:
+        block.attn.attn_dropout.p = 0.1
+    model.train()
+    with pytest.raises(packing.PackingError, match="dropout"):
+        scoring.response_logprobs(model, batch, temperature=1.0)
+
+
+def test_sampling_from_left_padded_prompts_is_as_before() -> None:
+    from training.engine import rollout
+
+    model = causal_model("llama").float()
+    rule = rollout.SamplingRule(end_token_id=TEXT.end_id, pad_token_id=TEXT.pad_id, max_new_tokens=6)
+    uniforms = rollout.row_uniforms(list("abc"), seed=0, num_draws=6)
+    prompts = [[1, 2, 3], [4], [5, 6]]
+    before = rollout.sample(model, prompts, uniforms, rule=rule)
+    packing.enable(model)
+    after = rollout.sample(model, prompts, uniforms, rule=rule)
+    assert torch.equal(before.tokens_BR, after.tokens_BR)
+    torch.testing.assert_close(before.logprobs_BR, after.logprobs_BR)

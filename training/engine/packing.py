@@ -1,0 +1,229 @@
+"""Rows without padding: several rows stand one after the other in one packed row, and none sees another.
+
+Position ids start anew with every row. What joins tokens is attention alone, so attention alone is ours: rows of about
+the same length are laid beside each other for it (padded on the right, where causal attention never looks), and
+everything else in the model computes tokens only. Nothing is computed over all T² cells of the packed row, and no
+weight depends on what else is packed beside it.
+
+A model's own code runs unchanged; it finds `packed_attention` under the name `NAME` and hands it the layout, which
+travels as a keyword through the forward pass (so that a recomputed one, under gradient checkpointing, sees it too).
+
+Shape legend: T tokens of the packed row, B rows, W tokens of the longest row of a group, G rows of a group, H heads,
+D head size (or hidden size, for hidden states). Masks are boolean and True means keep.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from training.engine.tree import ATTENTION_ONLY, FAMILIES
+
+NAME: Final = "podium_packed"
+ALIKE: Final = 0.75
+"""Rows share a group down to this share of its longest row: at most a quarter of what attention computes is padding."""
+
+
+class PackingError(ValueError):
+    """A model whose tokens see each other by other ways than attention, or in a way not compared here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Rows of about the same length, for attention. `gather_GW` is None when they stand there like that already."""
+
+    num_rows: int
+    width: int
+    gather_GW: Tensor | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where rows stand in the packed row: row b is the `lengths[b]` tokens from `starts_B[b]`."""
+
+    lengths: tuple[int, ...]
+    starts_B: Tensor
+    groups: tuple[Group, ...]
+    back_T: Tensor | None  # where each token's output stands in the groups' outputs, one after the other
+
+
+def why_not(model: Any) -> str:
+    """Why this model cannot read packed rows, in words for the log; empty when it can."""
+    config = model.config.get_text_config()
+    if config.model_type not in FAMILIES:
+        return f"packed rows were not compared with padded ones for {config.model_type} models"
+    others = set(getattr(config, "layer_types", None) or ()) - ATTENTION_ONLY
+    return f"layers of kind {', '.join(sorted(others))} would leak between rows" if others else ""
+
+
+def enable(model: Any) -> None:
+    """From now on `training.engine.scoring` reads this model's rows packed. Raises PackingError."""
+    if reason := why_not(model):
+        raise PackingError(reason)
+    model.set_attn_implementation(NAME)
+
+
+def enable_where_possible(model: Any, *, wanted: bool) -> str:
+    """`enable` if it is wanted and possible. Returns a sentence for the log."""
+    if not wanted:
+        return "rows are padded, because packing is off"
+    if reason := why_not(model):
+        return f"rows are padded instead of packed: {reason}"
+    enable(model)
+    return "rows are packed"
+
+
+def is_enabled(model: Any) -> bool:
+    """Does this model read packed rows?"""
+    config = getattr(model, "config", None)
+    return config is not None and config._attn_implementation == NAME
+
+
+def packs(lengths: Sequence[int], *, is_packed: bool, max_rows: int, max_tokens: int) -> Iterator[list[int]]:
+    """Which rows share a forward pass: alike in length, at most so many rows and tokens; a longer row goes alone.
+
+    Tokens are what is computed: with padding, when rows are not packed. Longest first, so that the peak of memory
+    comes at once.
+    """
+    pack: list[int] = []
+    total = 0
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        cost = lengths[index] if is_packed or not pack else lengths[pack[0]]
+        if pack and (len(pack) == max_rows or total + cost > max_tokens):
+            yield pack
+            pack, total, cost = [], 0, lengths[index]
+        pack.append(index)
+        total += cost
+    if pack:
+        yield pack
+
+
+def hidden(model: Any, input_ids_BT: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """The last hidden states of the kept tokens, row after row, [T, D], and where each row starts in them, [B]."""
+    layout = layout_of(mask_BT.sum(dim=1).tolist(), device=input_ids_BT.device)
+    positions_BT = (mask_BT.long().cumsum(dim=1) - 1)[mask_BT]
+    # Four dimensions: the model takes the mask as it is and builds none of T² cells. It is never read.
+    unread = torch.zeros((1, 1, 1, 1), dtype=torch.bool, device=input_ids_BT.device)
+    output = model.base_model(
+        input_ids=input_ids_BT[mask_BT][None],
+        position_ids=positions_BT[None],
+        attention_mask=unread,
+        use_cache=False,
+        packed=layout,
+    )
+    return output.last_hidden_state[0], layout.starts_B
+
+
+def layout_of(lengths: Sequence[int], *, device: Any = "cpu") -> Layout:
+    """The layout of rows of these lengths, one after the other. A row without tokens is an error."""
+    if not lengths or min(lengths) < 1:
+        raise ValueError("a packed row has no token")
+    lengths_B = torch.tensor(lengths)
+    starts_B = lengths_B.cumsum(0) - lengths_B
+    if len(set(lengths)) == 1:
+        group = Group(num_rows=len(lengths), width=lengths[0], gather_GW=None)
+        return Layout(lengths=tuple(lengths), starts_B=starts_B.to(device), groups=(group,), back_T=None)
+    groups, kept, offset = [], [], 0
+    for rows in _alike(lengths):
+        width = max(lengths[row] for row in rows)
+        within_GW = torch.minimum(torch.arange(width), lengths_B[rows][:, None] - 1)
+        is_token_GW = torch.arange(width) < lengths_B[rows][:, None]
+        gather_GW = starts_B[rows][:, None] + within_GW
+        groups.append(Group(num_rows=len(rows), width=width, gather_GW=gather_GW.to(device)))
+        kept.append((gather_GW[is_token_GW], offset + is_token_GW.flatten().nonzero().squeeze(1)))
+        offset += len(rows) * width
+    back_T = torch.empty(sum(lengths), dtype=torch.long)
+    for tokens, places in kept:
+        back_T[tokens] = places
+    return Layout(lengths=tuple(lengths), starts_B=starts_B.to(device), groups=tuple(groups), back_T=back_T.to(device))
+
+
+def packed_attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    packed: Layout | None = None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """Attention of one layer over a packed row; query [1, H, T, D], result [1, T, H, D]. No layout: as usual."""
+    if packed is None and softcap is None:
+        plain: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
+        )
+        return plain
+    if dropout:
+        raise PackingError("attention dropout must be off: rows would drop different things when packed")
+    if packed is None:
+        key, value = (_for_all_heads(tensor, query) for tensor in (key, value))
+        return attend(query, key, value, attention_mask, scaling=scaling, softcap=softcap).transpose(1, 2), None
+    tokens = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
+    outputs = []
+    for group in packed.groups:
+        query_GW, key_GW, value_GW = (_laid_out(tensor, group) for tensor in tokens)
+        key_GW, value_GW = (_for_all_heads(tensor, query_GW) for tensor in (key_GW, value_GW))
+        mask = _window_mask(group.width, sliding_window, query.device)
+        found = attend(query_GW, key_GW, value_GW, mask, scaling=scaling, softcap=softcap)
+        outputs.append(found.transpose(1, 2).flatten(0, 1))
+    joined = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+    return (joined if packed.back_T is None else joined.index_select(0, packed.back_T))[None], None
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, scaling: float | None, softcap: float | None
+) -> Tensor:
+    """Softmax attention, [B, H, Q, D]; `mask` None: causal. `softcap` squeezes scores by tanh (Gemma 2)."""
+    if softcap is None:
+        return scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling)
+    if mask is None:
+        mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()
+    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    scores = (softcap * torch.tanh(scores / softcap)).masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(query.dtype) @ value
+
+
+def _alike(lengths: Sequence[int]) -> Iterator[list[int]]:
+    rows: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+        if rows and lengths[row] < ALIKE * lengths[rows[0]]:
+            yield rows
+            rows = []
+        rows.append(row)
+    yield rows
+
+
+def _laid_out(tensor_THD: Tensor, group: Group) -> Tensor:
+    """The group's tokens as rows, [G, H, W, D]."""
+    if group.gather_GW is not None:
+        tensor_THD = tensor_THD.index_select(0, group.gather_GW.flatten())
+    return tensor_THD.view(group.num_rows, group.width, *tensor_THD.shape[1:]).transpose(1, 2)
+
+
+def _for_all_heads(tensor: Tensor, query: Tensor) -> Tensor:
+    num_groups = query.shape[1] // tensor.shape[1]
+    return tensor.repeat_interleave(num_groups, dim=1) if num_groups > 1 else tensor
+
+
+def _window_mask(width: int, window: int | None, device: Any) -> Tensor | None:
+    """What a token sees, [W, W], when its window is shorter than the row; None: all before it."""
+    if window is None or window >= width:
+        return None
+    positions_W = torch.arange(width, device=device)
+    distance_WW = positions_W[:, None] - positions_W[None, :]
+    return (distance_WW >= 0) & (distance_WW < window)
+
+
+AttentionInterface.register(NAME, packed_attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)
