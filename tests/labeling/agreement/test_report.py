@@ -24,6 +24,8 @@ def test_every_ranking_is_in_one_count_and_only_shared_ones_are_compared(
     rank(shared, people.labeler, [1, 2, 3])
     rank(shared, people.labeler2, [1, 3, 2])
     rank(shared, people.manager, [3, 2, 1], slot=None)  # surplus
+    late = rank(alone, people.manager, [3, 2, 1], slot=None)
+    RankingVoid.objects.create(ranking=late, reason="asleep", voided_by=people.manager)
     rank(alone, people.labeler, [1, 2, 3])
     rank(third, people.labeler, [], outcome="none_acceptable")
     void = rank(third, people.labeler2, [1, 2, 3])
@@ -36,7 +38,7 @@ def test_every_ranking_is_in_one_count_and_only_shared_ones_are_compared(
         num_alone=2,
         num_without_order=1,
         num_surplus=1,
-        num_void=1,
+        num_void=2,
         num_replaced=1,
         num_tests=0,
         num_decisions=0,
@@ -96,16 +98,19 @@ def test_a_task_belongs_to_the_week_of_its_last_ranking(people: People, make_tas
 def test_the_worst_items_come_first_and_perfect_ones_not_at_all(
     people: People, make_task: MakeTask, rank: Rank
 ) -> None:
-    tasks = {name: make_task() for name in ("reversed", "one swap", "same", "tied")}
+    tasks = {name: make_task() for name in ("one swap", "reversed", "same", "tied")}
+    tasks["two of two"] = make_task(k=2)
     others = {"reversed": [3, 2, 1], "one swap": [1, 3, 2], "same": [1, 2, 3], "tied": [1, 1, 1]}
-    for name, task in tasks.items():
-        rank(task, people.labeler, [1, 2, 3])
-        rank(task, people.labeler2, others[name])
+    for name, ranks in others.items():
+        rank(tasks[name], people.labeler, [1, 2, 3])
+        rank(tasks[name], people.labeler2, ranks)
+    for labeler, ranks in ((people.labeler, [1, 2]), (people.labeler2, [2, 1])):
+        rank(tasks["two of two"], labeler, ranks)
     worst = agreement.report(people.project, Scope()).worst
     named = {task.pk: name for name, task in tasks.items()}
-    assert [named[item.task_id] for item in worst["drop"]] == ["reversed", "one swap"]
-    assert [named[item.task_id] for item in worst["half"]] == ["reversed", "tied", "one swap"]
-    assert [named[item.task_id] for item in worst["strict"]] == ["reversed", "tied", "one swap"]
+    assert [named[item.task_id] for item in worst["drop"]] == ["reversed", "two of two", "one swap"]
+    assert [named[item.task_id] for item in worst["half"]] == ["reversed", "two of two", "tied", "one swap"]
+    assert [named[item.task_id] for item in worst["strict"]] == ["reversed", "tied", "two of two", "one swap"]
 
 
 def test_a_report_is_kept_until_a_ranking_comes_or_goes(
@@ -123,6 +128,7 @@ def test_a_report_is_kept_until_a_ranking_comes_or_goes(
     with django_assert_num_queries(2):  # only the two counts of the key
         assert num_shared() == 2
     RankingVoid.objects.create(ranking=other, reason="asleep", voided_by=people.manager)
+    rank(make_task(), people.labeler, [1, 2, 3])  # as many as before, but others
     assert num_shared() == 0
 
 
