@@ -67,6 +67,9 @@ class SheetSerializer(serializers.Serializer[Sheet]):
 
 
 class NothingSerializer(serializers.Serializer[Any]):
+    why = serializers.CharField(
+        help_text="“guidelines”: read them first. “qualification”: not passed yet. Empty: there is just nothing."
+    )
     num_held = serializers.IntegerField(help_text="Tasks that would do but are with other labelers now.")
     back_at = serializers.DateTimeField(allow_null=True, help_text="When the first of them comes back if not finished.")
     holds_enough = serializers.BooleanField(help_text="You hold as many tasks ahead as you may.")

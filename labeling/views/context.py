@@ -17,6 +17,7 @@ FLOW = [
     ("prompts", "Prompts", "prompts"),
     ("tasks", "Tasks", "tasks"),
     ("rankings", "Rankings", "rankings"),
+    ("quality", "Quality", "quality"),
     ("data", "Data", "snapshots"),
     ("runs", "Runs", "runs"),
     ("models", "Models", "models"),
@@ -26,6 +27,7 @@ FLOW = [
 LABELING = [
     ("work", "Work", "work"),
     ("history", "History", "history"),
+    ("reviews", "Review", "reviews"),
     ("guidelines", "Guidelines", "guidelines"),
 ]
 PROJECT = [

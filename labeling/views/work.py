@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -17,6 +19,8 @@ from labeling.services import assignments, drafts, rankings, rendering, sheets
 from labeling.services.answers import AnswerError
 from labeling.services.assignments import AssignmentError, Nothing
 from labeling.services.demonstrations import AlreadyWritten
+from labeling.services.quality import guidelines_read, qualification
+from labeling.services.quality.standing import MUST_READ, NOT_QUALIFIED
 from labeling.services.rankings import AlreadyRanked
 from labeling.services.submissions import AlreadySubmitted
 from labeling.views import kinds
@@ -39,8 +43,17 @@ def start(request: ProjectRequest) -> HttpResponseBase:
         "num_today": sheets.count_today(project=request.project, labeler=request.user),
         "num_all": rankings.own(labeler=request.user).filter(task__project=request.project).count(),
         "guideline": request.project.current_guideline(),
+        "must_read": guidelines_read.is_due(project=request.project, labeler=request.user),
+        "qualifications": _qualifications(request),
     }
     return render(request, "work/start.html", context)
+
+
+def _qualifications(request: ProjectRequest) -> list[qualification.Progress]:
+    """What this person must pass before they work, and what became of it. Reviewers and managers need not."""
+    if request.role != Role.LABELER:
+        return []
+    return qualification.progress(project=request.project, labeler=request.user)
 
 
 @require_POST
@@ -61,6 +74,8 @@ def task(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
         return _unavailable(request, found)
     if request.method == "POST":
         return _act(request, found)
+    if guidelines_read.is_due(project=request.project, labeler=request.user):
+        return _to_guidelines(request, back=request.path)
     slot = assignments.claim_task(task=found, labeler=request.user)
     if slot is None and not _has_unsent_work(request, found):
         return _unavailable(request, found)
@@ -135,11 +150,21 @@ def _release(request: ProjectRequest, found: Task) -> HttpResponseBase:
 
 def _go_on(request: ProjectRequest, family: str) -> HttpResponseBase:
     found = assignments.claim(project=request.project, labeler=request.user, kinds=kinds.kinds_of(family))
+    if isinstance(found, Nothing) and found.why == MUST_READ:
+        return _to_guidelines(request)
     if isinstance(found, Nothing):
-        context = {"nothing": found, "family": family, "nav": "work"}
+        context: dict[str, Any] = {"nothing": found, "family": family, "nav": "work"}
         context["num_today"] = sheets.count_today(project=request.project, labeler=request.user)
+        if found.why == NOT_QUALIFIED:
+            context["qualifications"] = _qualifications(request)
         return render(request, "work/nothing.html", context)
     return redirect("work_task", request.project.slug, found.task.uid)
+
+
+def _to_guidelines(request: ProjectRequest, *, back: str = "") -> HttpResponseBase:
+    """Nobody gets work before they have read what holds; then they go where they wanted to."""
+    address = reverse("guidelines_read", args=[request.project.slug])
+    return redirect(f"{address}?{urlencode({'next': back})}" if back else address)
 
 
 def _show(

@@ -36,7 +36,7 @@ def test_home_leads_to_the_project_one_was_in_last_and_to_the_list_before_that(p
 
 def test_a_manager_sees_the_flow_and_a_labeler_their_own_pages(people: People, client: Client) -> None:
     client.force_login(people.manager)
-    flow = ["Prompts", "Tasks", "Rankings", "Data", "Runs", "Models", "Rounds", "People"]
+    flow = ["Prompts", "Tasks", "Rankings", "Quality", "Data", "Runs", "Models", "Rounds", "People"]
     assert navigation(client, "/p/tea/people/") == flow
     client.force_login(people.labeler)
     assert navigation(client, "/p/tea/guidelines/") == ["Work", "History", "Guidelines", "Me"]

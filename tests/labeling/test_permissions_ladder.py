@@ -16,7 +16,9 @@ from labeling.models import (
     Model,
     PromptAnnotation,
     PromptBrief,
+    QualificationSet,
     Ranking,
+    Review,
     Role,
     Round,
     Run,
@@ -85,6 +87,26 @@ RULES: dict[str, str] = {
     "rankings": MANAGER,
     "ranking": MANAGER,
     "ranking_void": MANAGER,
+    # Quality: reviewers review and grade, managers see who is who
+    "guidelines_read": LABELER,
+    "quality": MANAGER,
+    "quality_person": MANAGER,
+    "quality_readings": MANAGER,
+    "known_answers": MANAGER,
+    "reference": MANAGER,
+    "task_use": MANAGER,
+    "task_review": MANAGER,
+    "qualification_sets": MANAGER,
+    "qualification_set": MANAGER,
+    "qualification_add": MANAGER,
+    "qualification_change": MANAGER,
+    "qualification_let_pass": MANAGER,
+    "quality_reviews": MANAGER,
+    "reviews": REVIEWER,
+    "review_next": REVIEWER,
+    "review": REVIEWER,
+    "grades": REVIEWER,
+    "grade": REVIEWER,
     # Data
     "snapshots": MANAGER,
     "snapshot_new": MANAGER,
@@ -166,13 +188,17 @@ THINGS: dict[str, list[str]] = {
     "response": ["response_clear"],
     "import": ["import", "import_progress", "import_run", "import_forget", "import_refusals"],
     "task": [
-        "task", "task_change", "task_state", "work_task",
+        "task", "task_change", "task_state", "task_use", "task_review", "work_task",
         "api_draft", "api_submit", "api_skip", "api_release", "api_renew",
     ],
     "ranking": ["ranking", "ranking_void", "history_ranking", "api_revise"],
     "demonstration": ["history_demonstration"],
     "written prompt": ["history_prompt"],
     "annotation": ["history_annotation"],
+    "known answer": ["reference"],
+    "set": ["qualification_set", "qualification_add", "qualification_change", "qualification_let_pass"],
+    "review": ["review"],
+    "answer to grade": ["grade"],
     "snapshot": ["snapshot", "snapshot_retry", "snapshot_data", "snapshot_manifest"],
     "run": [
         "run", "run_curves", "run_log", "run_files", "run_config", "run_head", "run_metrics", "run_log_json",
@@ -180,7 +206,7 @@ THINGS: dict[str, list[str]] = {
     ],
     "model": ["model", "model_promote", "model_retire", "model_restore"],
     "round": ["round", "round_proceed", "round_retry", "round_cancel"],
-    "person": ["person", "person_deactivate", "person_reactivate"],
+    "person": ["quality_person", "person", "person_deactivate", "person_reactivate"],
     "invitation": ["invitation_revoke"],
 }  # fmt: skip
 EXAMPLES = {"slug": "tea", "stage": "sft", "uuid": str(uuid.UUID(int=1)), "int": "1", "str": "word", "path": "a/b"}
@@ -342,6 +368,19 @@ def things(people: People, make_prompt: Any) -> dict[str, uuid.UUID]:
     annotated = Task.objects.create(project=project, kind="annotate", prompt=prompt)
     rows["annotation"] = PromptAnnotation.objects.create(
         task=annotated, labeler=people.labeler, idempotency_key="k", prompt=prompt, asked=["Ambiguous"], labels=[]
+    )
+    rows["known answer"] = Task.objects.create(
+        project=project, kind="rank", prompt=prompt, num_responses=4, purpose="gold"
+    )
+    for position, response in enumerate(prompt.responses.all()):
+        TaskResponse.objects.create(task=rows["known answer"], response=response, position=position)
+    rows["set"] = QualificationSet.objects.create(project=project, kind="demonstrate", name="one")
+    rows["review"] = Review.objects.create(project=project, task=task, reason="asked")
+    to_write = Task.objects.create(
+        project=project, kind="demonstrate", prompt=prompt, purpose="qualification", qualification_set=rows["set"]
+    )
+    rows["answer to grade"] = Demonstration.objects.create(
+        prompt=prompt, task=to_write, labeler=people.labeler2, idempotency_key="g", text="Because of the air."
     )
     rows["snapshot"] = Snapshot.objects.create(project=project, name="one", kind="reward")
     rows["run"] = Run.objects.create(project=project, stage="sft", name="one", idempotency_key="k")

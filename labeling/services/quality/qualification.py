@@ -159,7 +159,18 @@ def progress(*, project: Project, labeler: User, set_ids: Iterable[int] | None =
     sets = QualificationSet.objects.filter(project=project, state=QualificationSet.State.ACTIVE)
     if set_ids is not None:
         sets = sets.filter(pk__in=list(set_ids))
-    return [_progress(found, labeler) for found in sets.order_by("kind")]
+    return [progress_of(found, labeler) for found in sets.order_by("kind")]
+
+
+def progress_of(qualification_set: QualificationSet, labeler: User) -> Progress:
+    tasks = _tasks_for(qualification_set.pk, labeler)
+    num_all = tasks.count()
+    return Progress(
+        qualification_set=qualification_set,
+        num_done=num_all - places.not_answered_by(labeler, tasks).count(),
+        num_all=num_all,
+        result=Qualification.objects.filter(qualification_set=qualification_set, labeler=labeler).first(),
+    )
 
 
 def to_grade(project: Project) -> QuerySet[Demonstration]:
@@ -255,15 +266,4 @@ def _grade_written(qualification_set: QualificationSet, labeler: User) -> tuple[
 def _written(qualification_set: QualificationSet, labeler: User) -> QuerySet[Demonstration]:
     return Demonstration.objects.filter(
         task__qualification_set=qualification_set, labeler=labeler, replaced_by__isnull=True, void__isnull=True
-    )
-
-
-def _progress(qualification_set: QualificationSet, labeler: User) -> Progress:
-    tasks = _tasks_for(qualification_set.pk, labeler)
-    num_all = tasks.count()
-    return Progress(
-        qualification_set=qualification_set,
-        num_done=num_all - places.not_answered_by(labeler, tasks).count(),
-        num_all=num_all,
-        result=Qualification.objects.filter(qualification_set=qualification_set, labeler=labeler).first(),
     )
