@@ -99,6 +99,12 @@ class RankingVoid(models.Model):
         return self.reason
 
 
+class DemonstrationQuerySet(models.QuerySet["Demonstration"]):
+    def current(self) -> "DemonstrationQuerySet":
+        """The newest revision of each, without those that were voided."""
+        return self.filter(replaced_by__isnull=True, void__isnull=True)
+
+
 class Demonstration(Judgement):
     """An answer that a person wrote."""
 
@@ -107,6 +113,8 @@ class Demonstration(Judgement):
     slot = models.ForeignKey(Slot, null=True, blank=True, on_delete=models.PROTECT, related_name="demonstrations")
     replaces = models.OneToOneField("self", null=True, blank=True, on_delete=models.PROTECT, related_name="replaced_by")
     text = models.TextField()
+
+    objects = DemonstrationQuerySet.as_manager()
 
     class Meta:
         constraints = [

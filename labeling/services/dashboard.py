@@ -166,4 +166,4 @@ def _about_responses(project: Project, policy: Model | None) -> Suggestion:
 
 
 def _has_demonstrations(project: Project) -> bool:
-    return Demonstration.objects.filter(prompt__project=project, replaced_by=None).exists()
+    return Demonstration.objects.current().filter(prompt__project=project).exists()

@@ -92,7 +92,7 @@ def revise(
 
 def own(*, labeler: User) -> QuerySet[Demonstration]:
     """A labeler's demonstrations as they stand now, newest first."""
-    mine = Demonstration.objects.filter(labeler=labeler, replaced_by__isnull=True)
+    mine = Demonstration.objects.current().filter(labeler=labeler)
     return mine.select_related("task", "prompt", "prompt__project").order_by("-created_at", "-pk")
 
 

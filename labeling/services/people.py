@@ -154,7 +154,7 @@ def members(*, project: Project, text: str = "", role: str = "", with_left: bool
     """Members with what they did here: `num_rankings`, `num_demonstrations`, `last_work`."""
     found = project.memberships.select_related("user").annotate(
         num_rankings=_count(Ranking.objects.current().filter(task__project=project)),
-        num_demonstrations=_count(Demonstration.objects.filter(revision=1, prompt__project=project)),
+        num_demonstrations=_count(Demonstration.objects.current().filter(prompt__project=project)),
         last_work=_latest(Ranking.objects.filter(task__project=project)),
     )
     if not with_left:
@@ -179,7 +179,7 @@ def figures(*, user: User, project: Project) -> dict[str, Any]:
     return {
         **rankings.aggregate(num_rankings=Count("pk"), median_seconds=Median("active_seconds"), last=Max("created_at")),
         "num_week": rankings.filter(created_at__gte=timezone.now() - timedelta(days=7)).count(),
-        "num_demonstrations": Demonstration.objects.filter(labeler=user, prompt__project=project, revision=1).count(),
+        "num_demonstrations": Demonstration.objects.current().filter(labeler=user, prompt__project=project).count(),
         "num_held": Slot.objects.filter(holder=user, project=project, state="held").count(),
     }
 

@@ -103,7 +103,8 @@ def _belonging(prompt: Prompt) -> dict[str, Any]:
         "tasks": prompt.tasks.annotate(num_rankings=Count("rankings")).order_by("-pk")[:100],
         "rankings": rankings.order_by("-pk")[:100],
         "labels": annotations.of_prompt(prompt),
-        "demonstrations": Demonstration.objects.filter(prompt=prompt, replaced_by__isnull=True)
+        "demonstrations": Demonstration.objects.current()
+        .filter(prompt=prompt)
         .select_related("labeler")
         .order_by("-pk")[:100],
     }

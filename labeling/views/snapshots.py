@@ -57,7 +57,7 @@ def _available(request: ProjectRequest) -> dict[str, int]:
     """What there is to freeze, so that nobody asks for an empty snapshot."""
     return {
         "rankings": Ranking.objects.counted().filter(task__project=request.project).count(),
-        "demonstrations": Demonstration.objects.filter(prompt__project=request.project, replaced_by=None).count(),
+        "demonstrations": Demonstration.objects.current().filter(prompt__project=request.project).count(),
         "prompts": Prompt.objects.filter(project=request.project).in_use().count(),
     }
 

@@ -89,7 +89,7 @@ def _matrix(task: Task, rankings: list[Ranking]) -> list[MatrixRow]:
 
 
 def _demonstrations(task: Task) -> Any:
-    current = Demonstration.objects.filter(task=task, replaced_by__isnull=True)
+    current = Demonstration.objects.current().filter(task=task)
     return current.select_related("labeler").order_by("-pk") if task.kind == Task.Kind.DEMONSTRATE else []
 
 

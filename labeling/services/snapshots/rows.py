@@ -184,11 +184,10 @@ def _texts(tasks: set[int]) -> dict[int, list[str]]:
 def plan_demonstrations(snapshot: Snapshot) -> Plan:
     wanted = Plan()
     held_out = Q(labeler__is_held_out=True)
-    rows = Demonstration.objects.filter(
+    rows = Demonstration.objects.current().filter(
         time_filter(snapshot.filters),
         prompt_filter(snapshot.filters, "prompt__"),
         prompt__project=snapshot.project_id,
-        replaced_by__isnull=True,
     )
     wanted.left_out["held-out labeler"] = rows.filter(held_out).count()
     kept = rows.exclude(held_out).values_list("prompt__content_hash", "text", "pk")
