@@ -1,0 +1,258 @@
+"""Podium's reward stage beside TRL's RewardTrainer: same rankings, weights, optimiser and prompts per step, in one run.
+
+    python benchmarks/reward_vs_trl.py [--quick] [--json FILE] [--models gpt2-3m,gpt2-30m] [--cells 4x128,9x256]
+
+TRL runs at its best: fp32 without gradient checkpointing on a CPU (its defaults are slower there), and with the pairs a
+forward that are fastest in a short round before. The two take turns; the best round of each counts. Both see the same
+pairs in the same steps, so their losses must be equal, and are compared. docs/benchmarks.md explains the columns.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from trl_peer import environments, rankings
+from trl_peer.rankings import Cell, Material
+
+HERE = Path(__file__).parent
+SMALL, LARGE = "gpt2-3m", "gpt2-30m"
+LEARNING_RATE = 1e-3
+BEST_PAIRS = (6, 12, 36)  # pairs a forward that are tried for TRL
+MATMUL = 1024
+
+
+@dataclass(frozen=True)
+class Plan:
+    cells: tuple[Cell, ...]
+    rounds: int
+    tune: bool
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One side of a cell."""
+
+    step_s: (
+        float  # wall, from the end of the first step to the end of the last, per step: data loading and logs included
+    )
+    step_cpu_s: float
+    memory_mib: float
+    losses: list[float]
+    accuracy: float | None
+
+
+def main() -> int:
+    args = _arguments()
+    interpreter = environments.make("trl-reward")
+    plan = _plan(args)
+    rate = matmul_rate()
+    print(
+        f"matmul {rate / 1e9:.0f} GFLOP/s with {torch.get_num_threads()} threads, torch {torch.__version__}", flush=True
+    )
+    rows = [measure(cell, plan, interpreter=interpreter, rate=rate) for cell in plan.cells]
+    print_table(rows)
+    if args.json:
+        Path(args.json).write_text(json.dumps(_summary(rows), indent=1))
+    return 0
+
+
+def measure(cell: Cell, plan: Plan, *, interpreter: Path, rate: float) -> dict[str, Any]:
+    """Both sides of a cell in turn; returns its row of the table."""
+    with tempfile.TemporaryDirectory(prefix="podium-bench-") as name:
+        folder = Path(name)
+        material = rankings.prepare(cell, folder)
+        pairs = _best_pairs(cell, material, folder, interpreter) if plan.tune else 6
+        ours, theirs = [], []
+        for number in range(plan.rounds):
+            theirs.append(run_theirs(cell, material, folder, interpreter, pairs=pairs, evaluate=number == 0))
+            ours.append(run_ours(cell, material, folder, number))
+            print(
+                f"{cell.name} round {number}: TRL {theirs[-1].step_s:.2f} s, ours {ours[-1].step_s:.2f} s", flush=True
+            )
+        return _row(cell, material, ours=ours, theirs=theirs, pairs=pairs, rate=rate)
+
+
+def run_theirs(
+    cell: Cell, material: Material, folder: Path, interpreter: Path, *, pairs: int, evaluate: bool
+) -> Measured:
+    settings = {
+        "reward": str(material.reward),
+        "train": str(material.train_pairs),
+        "valid": str(material.valid_pairs),
+        "pairs_per_forward": pairs,
+        "pairs_per_step": cell.prompts_per_step * cell.k * (cell.k - 1) // 2,
+        "learning_rate": LEARNING_RATE,
+        "adam_beta1": 0.9,
+        "adam_beta2": 0.95,
+        "adam_epsilon": 1e-8,
+        "dtype": "float32",
+        "bf16": torch.cuda.is_available(),
+        "evaluate": evaluate,
+    }
+    (folder / "theirs.json").write_text(json.dumps(settings))
+    return _run(folder, interpreter, HERE / "trl_peer" / "reward_theirs.py", str(folder / "theirs.json"))
+
+
+def run_ours(cell: Cell, material: Material, folder: Path, number: int) -> Measured:
+    config = {
+        "init_model": str(material.policy),
+        "dataset": str(material.snapshot),
+        "max_prompt_tokens": int(cell.prompt_tokens * 1.15) + 1,
+        "max_response_tokens": rankings.RESPONSE_TOKENS[1] + 1,
+        "num_epochs": 1,
+        "batch_size": cell.prompts_per_step,
+        "learning_rate": LEARNING_RATE,
+        "final_lr_fraction": 1.0,
+        "checkpoint_every": 100_000,
+        "select": "last",
+        "bootstrap_samples": 100,
+    }
+    (folder / "ours.json").write_text(json.dumps(config))
+    script = HERE / "trl_peer" / "reward_ours.py"
+    return _run(folder, Path(sys.executable), script, str(folder / "ours.json"), str(folder / f"run-{number}"))
+
+
+def matmul_rate() -> float:
+    """FLOP/s of a plain fp32 product on this machine, best of several."""
+    left, right = torch.rand(MATMUL, MATMUL), torch.rand(MATMUL, MATMUL)
+    best = 0.0
+    for _ in range(20):
+        started = time.perf_counter()
+        left @ right
+        best = max(best, 2 * MATMUL**3 / (time.perf_counter() - started))
+    return best
+
+
+def _run(folder: Path, interpreter: Path, script: Path, *arguments: str) -> Measured:
+    out = folder / "result.json"
+    out.unlink(missing_ok=True)
+    threads = os.environ.get("OMP_NUM_THREADS") or str(torch.get_num_threads())
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": str(HERE.parent), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(  # noqa: PLW1510  # the code is looked at below
+        [str(interpreter), str(script), *arguments, str(out)], env=environment, capture_output=True, text=True
+    )
+    if done.returncode or not out.exists():
+        raise SystemExit(f"{script.name} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    found = json.loads(out.read_text())
+    wall, cpu = (
+        [later - earlier for earlier, later in pairwise(column)] for column in zip(*found["times"], strict=True)
+    )
+    return Measured(
+        step_s=statistics.fmean(wall),
+        step_cpu_s=statistics.fmean(cpu),
+        memory_mib=found["gpu_peak"] or found["rss_peak"] - found["rss_before"],
+        losses=found["losses"],
+        accuracy=found["accuracy"],
+    )
+
+
+def _best_pairs(cell: Cell, material: Material, folder: Path, interpreter: Path) -> int:
+    per_step = cell.prompts_per_step * cell.k * (cell.k - 1) // 2
+    times = {
+        pairs: run_theirs(cell, material, folder, interpreter, pairs=pairs, evaluate=False).step_s
+        for pairs in BEST_PAIRS
+        if per_step % pairs == 0
+    }
+    return min(times, key=lambda pairs: times[pairs])
+
+
+def _row(
+    cell: Cell, material: Material, *, ours: list[Measured], theirs: list[Measured], pairs: int, rate: float
+) -> dict[str, Any]:
+    our_step, their_step = (min(side.step_s for side in sides) for sides in (ours, theirs))
+    unique = rankings.num_unique_tokens(material.snapshot, "train") / cell.num_steps
+    width, layers, _ = rankings.SIZES[cell.model]
+    flops = 6 * 12 * layers * width**2 * unique  # of the layers' matrices alone: attention and embeddings come on top
+    return {
+        "cell": cell.name,
+        "model": cell.model,
+        "k": cell.k,
+        "prompt_tokens": cell.prompt_tokens,
+        "ours_rankings_per_s": cell.prompts_per_step / our_step,
+        "trl_rankings_per_s": cell.prompts_per_step / their_step,
+        "ratio": their_step / our_step,
+        "cpu_ratio": min(side.step_cpu_s for side in theirs) / min(side.step_cpu_s for side in ours),
+        "token_ratio": rankings.num_pair_tokens(material.snapshot, "train") / cell.num_steps / unique,
+        "limit_share": flops / rate / our_step,
+        "ours_memory_mib": min(side.memory_mib for side in ours),
+        "trl_memory_mib": min(side.memory_mib for side in theirs),
+        "memory_ratio": min(side.memory_mib for side in ours) / min(side.memory_mib for side in theirs),
+        "ours_accuracy": ours[0].accuracy,
+        "trl_accuracy": theirs[0].accuracy,
+        "loss_difference": max(
+            abs(one - other) for one, other in zip(ours[0].losses[:3], theirs[0].losses[:3], strict=True)
+        ),
+        "trl_pairs_per_forward": pairs,
+    }
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    columns = (
+        ("cell", "cell", "{}"),
+        ("ours", "ours_rankings_per_s", "{:.2f}/s"),
+        ("TRL", "trl_rankings_per_s", "{:.2f}/s"),
+        ("ratio", "ratio", "{:.1f}"),
+        ("CPU ratio", "cpu_ratio", "{:.1f}"),
+        ("tokens", "token_ratio", "{:.1f}"),
+        ("of limit", "limit_share", "{:.0%}"),
+        ("ours MiB", "ours_memory_mib", "{:.0f}"),
+        ("TRL MiB", "trl_memory_mib", "{:.0f}"),
+        ("accuracy ours", "ours_accuracy", "{:.3f}"),
+        ("TRL", "trl_accuracy", "{:.3f}"),
+        ("loss apart", "loss_difference", "{:.0e}"),
+        ("pairs/forward", "trl_pairs_per_forward", "{}"),
+    )
+    print("| " + " | ".join(title for title, _, _ in columns) + " |")
+    print("|" + "---|" * len(columns))
+    for row in rows:
+        print(
+            "| " + " | ".join("–" if row[key] is None else shape.format(row[key]) for _, key, shape in columns) + " |"
+        )
+
+
+def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The whole table, and the figures that are asked for by name: the lowest ratio of each K on the small model."""
+    small = [row for row in rows if row["model"] == rows[0]["model"]]
+    found: dict[str, Any] = {"rows": rows}
+    for k in sorted({row["k"] for row in small}):
+        found[f"ratio_k{k}"] = min(row["ratio"] for row in small if row["k"] == k)
+        found[f"memory_ratio_k{k}"] = max(row["memory_ratio"] for row in small if row["k"] == k)
+    return found
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    cells = []
+    for model in args.models.split(","):
+        for name in args.cells.split(","):
+            k, prompt = (int(part) for part in name.split("x"))
+            large = model == LARGE
+            steps = 3 if large else 5 if args.quick else 16
+            valid = 0 if large else 8 if args.quick else 48
+            cells.append(Cell(model, k, prompt, 1 if large else 4, steps, valid))
+    return Plan(cells=tuple(cells), rounds=1 if args.quick or args.rounds == 1 else args.rounds, tune=not args.quick)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one short round of the small model")
+    parser.add_argument("--json", metavar="FILE", help="write the table there too")
+    parser.add_argument("--models", default="", help=f"of {', '.join(rankings.SIZES)}")
+    parser.add_argument("--cells", default="4x128,4x256,9x128,9x256", help="K x prompt tokens")
+    parser.add_argument("--rounds", type=int, default=2)
+    args = parser.parse_args()
+    args.models = args.models or (SMALL if args.quick else f"{SMALL},{LARGE}")
+    return args
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
