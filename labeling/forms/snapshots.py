@@ -9,6 +9,7 @@ from django.utils.crypto import get_random_string
 from labeling.models import Project, Prompt, Snapshot, UseCase
 
 MAX_TEXT_BYTES = 100_000_000
+OWN = "own"
 
 
 class SnapshotForm(forms.Form):
@@ -30,6 +31,12 @@ class SnapshotForm(forms.Form):
     )
     until = forms.DateField(
         required=False, widget=forms.DateInput(attrs={"type": "date"}), help_text="Judged on this day or before."
+    )
+    reviewed = forms.ChoiceField(
+        required=False,
+        choices=[("", "The decision, instead of the labelers' rankings"), (OWN, "The labelers' own rankings")],
+        label="Of reviewed tasks",
+        help_text="For rankings. Originals stay in the project either way.",
     )
     text_file = forms.FileField(
         required=False,
@@ -79,6 +86,8 @@ class SnapshotForm(forms.Form):
         cleaned = self.cleaned_data
         filters = {name: cleaned.get(name) for name in ("use_cases", "languages", "datasets") if cleaned.get(name)}
         filters |= {name: cleaned[name].isoformat() for name in ("since", "until") if cleaned.get(name)}
+        if cleaned["kind"] == Snapshot.Kind.REWARD and cleaned["reviewed"] == OWN:
+            filters["adjudicated"] = False
         if cleaned["kind"] == Snapshot.Kind.TEXT:
             file = cleaned.get("text_file")
             return {"text_key": storages["default"].save(f"texts/{get_random_string(20)}.txt", file)} if file else {}

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from labeling.models.base import PublicModel
@@ -21,6 +21,14 @@ class JudgementQuerySet(models.QuerySet["Ranking"]):
     def counted(self) -> "JudgementQuerySet":
         """Current ones that fill a slot: surplus is kept but never counted, nor are tests of the labeler."""
         return self.current().filter(slot__isnull=False, task__purpose=Task.Purpose.WORK)
+
+    def given_as_labeler(self) -> "JudgementQuerySet":
+        """Without what a reviewer ranked to decide a review."""
+        return self.exclude(slot__isnull=True, task__review__reviewer=F("labeler"))
+
+    def of_work(self) -> "JudgementQuerySet":
+        """What somebody was asked for, surplus included: without tests of the labeler and decisions of reviews."""
+        return self.current().given_as_labeler().filter(task__purpose=Task.Purpose.WORK)
 
 
 class Judgement(PublicModel):
@@ -103,6 +111,10 @@ class DemonstrationQuerySet(models.QuerySet["Demonstration"]):
     def current(self) -> "DemonstrationQuerySet":
         """The newest revision of each, without those that were voided."""
         return self.filter(replaced_by__isnull=True, void__isnull=True)
+
+    def counted(self) -> "DemonstrationQuerySet":
+        """Current ones that were written as work or imported: those written to qualify train nothing."""
+        return self.current().exclude(task__purpose=Task.Purpose.QUALIFICATION)
 
 
 class Demonstration(Judgement):

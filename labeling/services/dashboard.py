@@ -54,7 +54,7 @@ def stations(project: Project) -> list[Station]:
     models = Model.objects.filter(project=project, is_retired=False).aggregate(
         reward=Count("pk", filter=Q(kind="reward")), policy=Count("pk", filter=Q(kind="policy"))
     )
-    tasks = Task.objects.filter(project=project, num_responses__gt=0).count()
+    tasks = Task.objects.filter(project=project, num_responses__gt=0, purpose=Task.Purpose.WORK).count()
     current = Model.objects.filter(project=project, is_current=True).first()
     waiting = num_unfrozen_rankings(project)
     return [
@@ -166,4 +166,4 @@ def _about_responses(project: Project, policy: Model | None) -> Suggestion:
 
 
 def _has_demonstrations(project: Project) -> bool:
-    return Demonstration.objects.current().filter(prompt__project=project).exists()
+    return Demonstration.objects.counted().filter(prompt__project=project).exists()

@@ -153,8 +153,8 @@ def _keep_a_manager(*, membership: Membership, stays: bool) -> None:
 def members(*, project: Project, text: str = "", role: str = "", with_left: bool = False) -> QuerySet[Membership]:
     """Members with what they did here: `num_rankings`, `num_demonstrations`, `last_work`."""
     found = project.memberships.select_related("user").annotate(
-        num_rankings=_count(Ranking.objects.current().filter(task__project=project)),
-        num_demonstrations=_count(Demonstration.objects.current().filter(prompt__project=project)),
+        num_rankings=_count(Ranking.objects.of_work().filter(task__project=project)),
+        num_demonstrations=_count(Demonstration.objects.counted().filter(prompt__project=project)),
         last_work=_latest(Ranking.objects.filter(task__project=project)),
     )
     if not with_left:
@@ -174,8 +174,12 @@ def waiting_invitations(*, project: Project) -> QuerySet[Invitation]:
 
 
 def figures(*, user: User, project: Project) -> dict[str, Any]:
-    """What one person did in one project."""
-    rankings = Ranking.objects.current().filter(labeler=user, task__project=project)
+    """What one person did in one project; tests hidden in the work are none of it."""
+    return _figures(Ranking.objects.of_work(), user=user, project=project)
+
+
+def _figures(rankings: QuerySet[Ranking], *, user: User, project: Project) -> dict[str, Any]:
+    rankings = rankings.filter(labeler=user, task__project=project)
     return {
         **rankings.aggregate(num_rankings=Count("pk"), median_seconds=Median("active_seconds"), last=Max("created_at")),
         "num_week": rankings.filter(created_at__gte=timezone.now() - timedelta(days=7)).count(),
@@ -185,7 +189,9 @@ def figures(*, user: User, project: Project) -> dict[str, Any]:
 
 
 def own_figures(*, user: User, projects: QuerySet[Project]) -> list[tuple[Project, dict[str, Any]]]:
-    return [(project, figures(user=user, project=project)) for project in projects[:30]]
+    """What one sees of oneself: all that one did. A count without the hidden tests would tell how many they were."""
+    done = Ranking.objects.current().given_as_labeler()
+    return [(project, _figures(done, user=user, project=project)) for project in projects[:30]]
 
 
 def _count(rows: QuerySet[Any]) -> Coalesce:

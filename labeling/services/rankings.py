@@ -70,13 +70,14 @@ def revise(*, ranking: Ranking, labeler: User, idempotency_key: str, answer: Ans
 
 def own(*, labeler: User) -> QuerySet[Ranking]:
     """A labeler's rankings as they stand now, newest first."""
-    mine = Ranking.objects.current().filter(labeler=labeler)
+    mine = Ranking.objects.current().given_as_labeler().filter(labeler=labeler)
     return mine.select_related("task", "task__prompt", "task__project").order_by("-created_at", "-pk")
 
 
 def can_edit(*, ranking: Ranking, labeler: User) -> bool:
     """Is it one of the labeler's last N? Imported ones were never given here."""
-    mine = Ranking.objects.current().filter(labeler=labeler, batch__isnull=True).order_by("-created_at", "-pk")
+    mine = Ranking.objects.current().given_as_labeler().filter(labeler=labeler, batch__isnull=True)
+    mine = mine.order_by("-created_at", "-pk")
     return ranking.pk in mine.values_list("pk", flat=True)[:NUM_EDITABLE]
 
 

@@ -295,7 +295,7 @@ def _made(thing: T | None) -> T:
 
 
 def _has_demonstrations(project: Project) -> bool:
-    return Demonstration.objects.current().filter(prompt__project=project).exists()
+    return Demonstration.objects.counted().filter(prompt__project=project).exists()
 
 
 def _wants_text(preset: str) -> bool:

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 from labeling.forms.snapshots import SnapshotForm
 from labeling.models import Demonstration, Model, Prompt, Ranking, Role, Snapshot
 from labeling.permissions import ProjectRequest, member
-from labeling.services import snapshots
+from labeling.services import snapshots, withdrawals
 
 STATE_BADGES = {
     "queued": "running",
@@ -57,7 +57,7 @@ def _available(request: ProjectRequest) -> dict[str, int]:
     """What there is to freeze, so that nobody asks for an empty snapshot."""
     return {
         "rankings": Ranking.objects.counted().filter(task__project=request.project).count(),
-        "demonstrations": Demonstration.objects.current().filter(prompt__project=request.project).count(),
+        "demonstrations": Demonstration.objects.counted().filter(prompt__project=request.project).count(),
         "prompts": Prompt.objects.filter(project=request.project).in_use().count(),
     }
 
@@ -72,6 +72,7 @@ def show(request: ProjectRequest, uid: str) -> HttpResponse:
         "snapshot": snapshot,
         "badge": STATE_BADGES[snapshot.state],
         "tables": _tables(snapshot),
+        "withdrawn": withdrawals.held_by_snapshots([snapshot]),
         "runs": [item.run for item in snapshot.run_inputs.select_related("run").order_by("-run__created_at")[:20]],
         "models": Model.objects.filter(run__inputs__snapshot=snapshot)[:20],
         "is_live": snapshot.state in ("queued", "building"),

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from labeling.models import Project, Snapshot, User
 from labeling.services import artifacts, bell
 
-FILTERS = ("use_cases", "languages", "datasets", "splits", "since", "until", "with_held_out", "text_key")
+FILTERS = ("use_cases", "languages", "datasets", "splits", "since", "until", "with_held_out", "adjudicated", "text_key")
 LOCK_SPACE = 0x504F44  # advisory locks of snapshots: (this, id)
 
 
@@ -28,7 +28,7 @@ def create(
         project=project,
         kind=kind,
         name=unused_name(project=project, name=name),
-        filters={key: value for key, value in (filters or {}).items() if value},
+        filters={key: value for key, value in (filters or {}).items() if value or value is False},
         created_by=user,
     )
     snapshot.full_clean(validate_constraints=False)

@@ -7,18 +7,20 @@ hash of their text, and labelers are numbered in the order in which their rankin
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import F, Q
 
-from labeling.models import Demonstration, Prompt, Ranking, Snapshot, TaskResponse
+from labeling.models import Demonstration, Prompt, Ranking, Snapshot, Task, TaskResponse
+from labeling.services.quality import reviews
 from training.contract.records import DemonstrationRow, Message, PromptRow, RewardRow, Row
 
 CHUNK = 500
+SURPLUS = "surplus: more judgements than the task wanted"
 
 
 @dataclass
@@ -98,29 +100,56 @@ def plan_rankings(snapshot: Snapshot) -> Plan:
 
 def _judged(snapshot: Snapshot, left_out: Counter[str]) -> Iterator[Judged]:
     hashes = _responses_hashes(snapshot.project_id)
+    decisions = _decisions(snapshot)
     rankings = (
         Ranking.objects.current()
         .filter(time_filter(snapshot.filters), task__project=snapshot.project_id)
         .filter(prompt_filter(snapshot.filters, "task__prompt__"))
+        .annotate(purpose=F("task__purpose"), review=F("adjudicates"), held_out=F("labeler__is_held_out"))
+        .annotate(prompt_hash=F("task__prompt__content_hash"))
         .values_list(
-            "pk", "labeler", "labeler__is_held_out", "task__prompt__content_hash", "task", "ranks", "slot", "outcome"
+            "pk",
+            "labeler",
+            "task",
+            "ranks",
+            "slot",
+            "outcome",
+            "purpose",
+            "review",
+            "held_out",
+            "prompt_hash",
+            named=True,
         )
     )
-    for pk, labeler, held_out, prompt_hash, task, ranks, slot, outcome in rankings.iterator(chunk_size=5000):
-        if reason := _reason_against(ranks=ranks, slot=slot, outcome=outcome):
+    for row in rankings.iterator(chunk_size=5000):
+        if reason := _reason_against(row, decision=decisions.get(row.task)):
             left_out[reason] += 1
-        elif held_out and not snapshot.filters.get("with_held_out", True):
+        elif row.held_out and not snapshot.filters.get("with_held_out", True):
             left_out["held-out labeler"] += 1
         else:
-            yield Judged(pk, labeler, held_out, prompt_hash, hashes[task], tuple(ranks))
+            yield Judged(row.pk, row.labeler, row.held_out, row.prompt_hash, hashes[row.task], tuple(row.ranks))
 
 
-def _reason_against(*, ranks: list[int], slot: int | None, outcome: str) -> str:
-    if slot is None:
-        return "surplus: more judgements than the task wanted"
-    if outcome == Ranking.Outcome.NONE_ACCEPTABLE and not ranks:
+def _decisions(snapshot: Snapshot) -> dict[int, int]:
+    """By task, the ranking that a reviewer decided on; none where the snapshot wants the labelers' own."""
+    if not snapshot.filters.get("adjudicated", True):
+        return {}
+    decided = reviews.decisions(snapshot.project).filter(time_filter(snapshot.filters))
+    return dict(decided.values_list("task", "pk"))
+
+
+def _reason_against(row: Any, *, decision: int | None) -> str:
+    """`decision`: the ranking that a reviewer decided on for this task."""
+    if row.purpose != Task.Purpose.WORK:
+        return "not work: qualification, known answer or repeat"
+    if row.slot is None and row.pk != decision:
+        is_unwanted = row.review is not None
+        return "decision of a review: the labelers' own are wanted" if is_unwanted else SURPLUS
+    if decision not in (None, row.pk) and not row.held_out:
+        return "replaced by a review"  # held-out labelers never train, so there is nothing to replace
+    if row.outcome == Ranking.Outcome.NONE_ACCEPTABLE and not row.ranks:
         return "none acceptable: no order was given"
-    if len(set(ranks)) < 2:
+    if len(set(row.ranks)) < 2:
         return "all tied: no pair to learn from"
     return ""
 
@@ -184,7 +213,7 @@ def _texts(tasks: set[int]) -> dict[int, list[str]]:
 def plan_demonstrations(snapshot: Snapshot) -> Plan:
     wanted = Plan()
     held_out = Q(labeler__is_held_out=True)
-    rows = Demonstration.objects.current().filter(
+    rows = Demonstration.objects.counted().filter(
         time_filter(snapshot.filters),
         prompt_filter(snapshot.filters, "prompt__"),
         prompt__project=snapshot.project_id,
