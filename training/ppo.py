@@ -22,7 +22,7 @@ from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, PPOConfig
 from training.contract.records import PromptRow
 from training.contract.rundir import RunDir
-from training.engine import advantages, data, device, experience, measure, models, packing, scoring
+from training.engine import adapters, advantages, data, device, experience, measure, models, packing, scoring
 from training.engine.batches import Cuts
 from training.engine.checkpoints import Checkpoints
 from training.engine.corpus import snapshot_stream
@@ -52,6 +52,7 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 1. Where to compute, and every source of chance.
     _refuse_several_processes()
     compute = device.choose(config)
+    models.check_kernels(config, compute.device)
     device.seed_everything(config.seed)
 
     # 2. Prompts (train and valid), and pretraining text when γ is above 0.
@@ -69,9 +70,8 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     policy, reward = _load_models(config, text, compute)
     for name, model in (("policy", policy), ("reward model", reward)):
         log.say(f"{name}: " + packing.enable_where_possible(model, wanted=config.packing))
-    judges = experience.Models(
-        policy=policy, reference=_frozen(copy.deepcopy(policy)), value=copy.deepcopy(reward), reward=_frozen(reward)
-    )
+    judges = _judges(config, policy, reward)
+    log.say(f"policy: {models.describe(policy)}; value: {models.describe(judges.value)}; on {compute.device}")
     average = [parameter.detach().clone() for parameter in trainable(policy)]
 
     # 4. What learns, in which order things come, how responses are sampled.
@@ -149,6 +149,7 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     log.phase("publish")
     _copy_weights(average, trainable(policy))
     after = _measure(judges, valid, sampling=sampling, config=config, compute=compute)
+    adapters.merge(policy)
     models.save_model(policy, text, run_dir.outputs / "model")
     log.say(f"valid prompts before {progress.before} and after {after}")
     return Result(
@@ -205,8 +206,21 @@ def _load_models(config: PPOConfig, text: Text, compute: device.Compute) -> tupl
     return policy, reward
 
 
-def _frozen(model: Any) -> Any:
-    return model.requires_grad_(False)
+def _judges(config: PPOConfig, policy: Any, reward: Any) -> experience.Models:
+    """Four models of their own; with adapters two, whose frozen twins are themselves without the adapters."""
+    if config.lora_rank:
+        for model in (policy, reward):
+            models.prepare_training(model, config)
+        return experience.Models(
+            policy=policy,
+            reference=adapters.WithoutAdapters(policy),
+            value=reward,
+            reward=adapters.WithoutAdapters(reward),
+        )
+    reference, value = copy.deepcopy(policy).requires_grad_(False), copy.deepcopy(reward)
+    for model in (policy, value):
+        models.prepare_training(model, config)
+    return experience.Models(policy=policy, reference=reference, value=value, reward=reward.requires_grad_(False))
 
 
 def _learner(config: PPOConfig, judges: experience.Models, compute: device.Compute) -> Learner:
@@ -343,8 +357,8 @@ def _measure(
 def _state(learner: Learner, average: Sequence[Tensor], progress: Progress) -> dict[str, Any]:
     """Everything that a resumed run needs; the order of prompts and text follows from the iteration."""
     return {
-        "policy": learner.policy.state_dict(),
-        "value": learner.value.state_dict(),
+        "policy": adapters.state(learner.policy),
+        "value": adapters.state(learner.value),
         "policy_optimizer": learner.policy_optimizer.state_dict(),
         "value_optimizer": learner.value_optimizer.state_dict(),
         "average": list(average),
@@ -359,8 +373,8 @@ def _state(learner: Learner, average: Sequence[Tensor], progress: Progress) -> d
 
 
 def _restore(state: Mapping[str, Any], learner: Learner, average: Sequence[Tensor], config: PPOConfig) -> Progress:
-    learner.policy.load_state_dict(state["policy"])
-    learner.value.load_state_dict(state["value"])
+    adapters.load_state(learner.policy, state["policy"])
+    adapters.load_state(learner.value, state["value"])
     learner.policy_optimizer.load_state_dict(state["policy_optimizer"])
     learner.value_optimizer.load_state_dict(state["value_optimizer"])
     _copy_weights(state["average"], average)

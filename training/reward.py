@@ -27,7 +27,7 @@ from torch import Tensor
 from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, RewardConfig
 from training.contract.rundir import RunDir, write_json
-from training.engine import batches, data, models
+from training.engine import adapters, batches, data, models
 from training.engine.batches import Cuts, Element
 from training.engine.checkpoints import Checkpoints
 from training.engine.device import Compute, choose, restore_rng_state, rng_state, seed_everything
@@ -43,15 +43,17 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
     """One run, from the config to the published reward model and its report."""
     # 1. The SFT model with a fresh scalar head, in fp32, dropout off for the whole run
     compute = choose(config)
+    models.check_kernels(config, compute.device)
     seed_everything(config.seed)
     text = load_text(config.init_model)
     model = models.reward_from_policy(config.init_model, text, seed=config.seed)
     models.check_lengths(
         model, max_prompt_tokens=config.max_prompt_tokens, max_response_tokens=config.max_response_tokens
     )
+    models.prepare_training(model, config)
     layout, why = choose_layout(model, config.layout)
     setup = Setup(config=config, compute=compute, text=text, model=model.to(compute.device), layout=layout)
-    log.say(f"{models.num_parameters(model):,} parameters on {compute.device}; layout: {layout}")
+    log.say(f"{models.describe(model)} on {compute.device}; layout: {layout}")
     if why:
         log.say(f"layout {layout} instead of {config.layout}: {why}")
 
@@ -99,7 +101,12 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
         # 6. Keep what a resumed run needs
         is_due = (step + 1) % config.checkpoint_every == 0 or step + 1 == num_steps
         if is_better or is_due or log.cancel_asked:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rng": rng_state(), "best": best}
+            state = {
+                "model": adapters.state(model),
+                "optimizer": optimizer.state_dict(),
+                "rng": rng_state(),
+                "best": best,
+            }
             checkpoints.save(step + 1, state, best=best)
         log.step_done(step + 1)
         if log.cancel_asked:
@@ -108,7 +115,8 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 7. The chosen weights; the bias that makes the mean of the reference 0
     log.phase("publish")
     chosen_step = best[0] if best else num_steps
-    model.load_state_dict(checkpoints.load(chosen_step)["model"])
+    adapters.load_state(model, checkpoints.load(chosen_step)["model"])
+    adapters.merge(model)
     bias = -mean_reference(setup, material)
     models.set_reward_bias(model, bias)
     models.save_model(model, text, run_dir.outputs / "model")
@@ -226,11 +234,12 @@ def learn(
     limits = {"max_elements": setup.config.micro_batch_size, "max_tokens": setup.config.max_forward_tokens}
     for pack in packs(placed, layout=setup.layout, **limits):
         part = [placed[index] for index in pack]
-        with setup.compute.autocast():
-            scores_N = LAYOUTS[setup.layout](setup.model, part, pad_id=setup.text.pad_id)
-        loss, _ = weighted_loss(scores_N, part, setup.config)
-        check_finite("reward/loss", loss.item(), partial(token_rows, part, pad_id=setup.text.pad_id))
-        (loss / total_weight).backward()  # type: ignore[no-untyped-call]
+        with models.learning(setup.model):
+            with setup.compute.autocast():
+                scores_N = LAYOUTS[setup.layout](setup.model, part, pad_id=setup.text.pad_id)
+            loss, _ = weighted_loss(scores_N, part, setup.config)
+            check_finite("reward/loss", loss.item(), partial(token_rows, part, pad_id=setup.text.pad_id))
+            (loss / total_weight).backward()  # type: ignore[no-untyped-call]
         _add(sums, loss.item(), scores_N.detach(), part)
     norm = optimiser_step(
         [optimizer],
@@ -284,7 +293,7 @@ def resume(
         log.resume(0)
         return 0, None
     step, state = found
-    model.load_state_dict(state["model"])
+    adapters.load_state(model, state["model"])
     optimizer.load_state_dict(state["optimizer"])
     restore_rng_state(state["rng"])
     log.resume(step)

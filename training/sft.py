@@ -24,7 +24,7 @@ from torch import Tensor
 from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, SFTConfig
 from training.contract.rundir import RunDir, write_json
-from training.engine import batches, corpus, data, models, packing
+from training.engine import adapters, batches, corpus, data, models, packing
 from training.engine.batches import Cuts, Example
 from training.engine.checkpoints import Checkpoints
 from training.engine.device import Compute, choose, restore_rng_state, rng_state, seed_everything
@@ -43,10 +43,12 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
     """One run, from the config to the published model."""
     # 1. The model, in fp32, and where to compute
     compute = choose(config)
+    models.check_kernels(config, compute.device)
     seed_everything(config.seed)
     text, model = load_model(config)
+    models.prepare_training(model, config)
     setup = Setup(config=config, compute=compute, text=text, model=model.to(compute.device))
-    log.say(f"{models.num_parameters(model):,} parameters on {compute.device}")
+    log.say(f"{models.describe(model)} on {compute.device}")
     log.say(packing.enable_where_possible(model, wanted=config.packing))
 
     # 2. What it learns from, and what measures it
@@ -88,7 +90,7 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
         is_due = (step + 1) % config.checkpoint_every == 0 or step + 1 == plan.num_steps
         if is_better or is_due or log.cancel_asked:
             optimizer_states = [optimizer.state_dict() for optimizer in optimizers]
-            state = {"model": model.state_dict(), "optimizers": optimizer_states, "rng": rng_state(), "best": best}
+            state = {"model": adapters.state(model), "optimizers": optimizer_states, "rng": rng_state(), "best": best}
             checkpoints.save(step + 1, state, best=best)
         log.step_done(step + 1)
         if log.cancel_asked:
@@ -97,7 +99,8 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 7. Publish the best measured weights
     log.phase("publish")
     chosen = best[0] if best else plan.num_steps
-    model.load_state_dict(checkpoints.load(chosen)["model"])
+    adapters.load_state(model, checkpoints.load(chosen)["model"])
+    adapters.merge(model)
     models.set_residual_dropout(model, 0.0)
     models.save_model(model, text, run_dir.outputs / "model")
     report = {
@@ -372,7 +375,7 @@ def resume(
     log.resume(step)
     if state is None:
         return 0, None, optimizers
-    setup.model.load_state_dict(state["model"])
+    adapters.load_state(setup.model, state["model"])
     for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(values)
     restore_rng_state(state["rng"])

@@ -1,4 +1,4 @@
-"""Packing in the SFT stage: the losses are those of padded rows, whatever shares a forward pass, and the log says so."""
+"""Packing in the SFT stage: the losses of padded rows, whatever shares a forward pass; the log says which it is."""
 
 from pathlib import Path
 from typing import Any

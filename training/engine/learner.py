@@ -16,6 +16,7 @@ from torch import Tensor
 
 from training.engine.advantages import masked_mean
 from training.engine.experience import Experience, Plan
+from training.engine.models import learning
 from training.engine.optim import NonFiniteError
 from training.engine.ppo_losses import policy_loss, value_loss
 from training.engine.scoring import Episodes, response_logprobs, response_values
@@ -61,11 +62,12 @@ class Learner:
     def _step(
         self, batch: Experience, minibatch: Sequence[Tensor], ptx: Iterator[Episodes], *, is_first: bool
     ) -> Figures:
-        figures = self._accumulate_ppo(batch, minibatch)
-        if is_first:
-            figures["ppo/first_ratio_error"] = figures["ppo/ratio_error"]
-        if self.rule.ptx_coef:
-            figures |= self._accumulate_ptx(next(ptx), measure_ratio=is_first)
+        with learning(self.policy), learning(self.value):
+            figures = self._accumulate_ppo(batch, minibatch)
+            if is_first:
+                figures["ppo/first_ratio_error"] = figures["ppo/ratio_error"]
+            if self.rule.ptx_coef:
+                figures |= self._accumulate_ptx(next(ptx), measure_ratio=is_first)
         for name, metric, model, optimizer in (
             ("policy", "ppo/policy_gradient_norm", self.policy, self.policy_optimizer),
             ("value", "ppo/value_gradient_norm", self.value, self.value_optimizer),

@@ -5,6 +5,8 @@ Everything is loaded in fp32 and in eval mode: a stage that wants dropout says `
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,11 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, GPT2Config, GPT2LMHeadModel
 from transformers.activations import NewGELUActivation
+from transformers.integrations.liger import apply_liger_kernel
+from transformers.utils import is_liger_kernel_available
 
-from training.contract.configs import ConfigError
+from training.contract.configs import ConfigError, TrainingConfig
+from training.engine import adapters
 from training.engine.text import Text
 
 
@@ -108,6 +113,39 @@ def set_residual_dropout(model: Any, dropout: float) -> None:
             module.attention_dropout = 0.0
 
 
+def prepare_training(model: Any, config: TrainingConfig) -> None:
+    """What the config wishes for every model that learns: adapters, recomputed activations, Liger kernels."""
+    if config.use_liger:
+        apply_liger_kernel(model, {"cross_entropy": False, "fused_linear_cross_entropy": False})  # the losses are ours
+    if config.lora_rank:
+        adapters.add(model, rank=config.lora_rank, alpha=config.lora_alpha, seed=config.seed)
+    if config.gradient_checkpointing:
+        _recompute_activations(model)
+
+
+@contextmanager
+def learning(model: Any) -> Iterator[None]:
+    """Around the forward and backward passes of a model that learns without dropout.
+
+    transformers recomputes activations in train mode alone; without that wish the model stays as it is.
+    """
+    recomputes = any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+    if recomputes:
+        set_residual_dropout(model, 0.0)
+        model.train()
+    yield
+    if recomputes:
+        model.eval()
+
+
+def check_kernels(config: TrainingConfig, device: torch.device) -> None:
+    """Raises ConfigError when the config wishes for kernels that are not there."""
+    if config.use_liger and device.type != "cuda":
+        raise ConfigError("use_liger", "needs a CUDA GPU, and this run computes on a CPU")
+    if config.use_liger and not is_liger_kernel_available():
+        raise ConfigError("use_liger", "needs the package liger-kernel, which is not installed")
+
+
 def max_positions(model: Any) -> int | None:
     """The longest row the model can read, in tokens; None when it does not say."""
     limit = getattr(model.config, "max_position_embeddings", None)
@@ -128,6 +166,20 @@ def check_lengths(model: Any, *, max_prompt_tokens: int, max_response_tokens: in
 def num_parameters(model: Any) -> int:
     """How many numbers the model learns; tied weights count once."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def describe(model: Any) -> str:
+    """How large the model is and how much of it learns, for the log."""
+    learn = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    total = num_parameters(model)
+    return f"{total:,} parameters" + (f", {learn:,} of which learn" if learn < total else "")
+
+
+def _recompute_activations(model: Any) -> None:
+    if hasattr(model, "activation_checkpointing_enable"):
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    else:  # its name before transformers 5.20
+        model.gradient_checkpointing_enable({"use_reentrant": False})
 
 
 def _load(auto_class: Any, model: str, text: Text, **options: Any) -> Any:

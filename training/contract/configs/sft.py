@@ -200,6 +200,8 @@ class SFTConfig(TrainingConfig):
             self._check_tiny()
 
     def _check_tiny(self) -> None:
+        if self.lora_rank:
+            raise ConfigError("lora_rank", "must be 0 for 'tiny': a model without pretraining learns as a whole")
         if self.tiny_width % self.tiny_heads:
             raise ConfigError("tiny_width", f"must be a multiple of {self.tiny_heads} heads, not {self.tiny_width}")
         if self.max_prompt_tokens + self.max_response_tokens > self.tiny_context:

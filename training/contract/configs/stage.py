@@ -75,3 +75,31 @@ class TrainingConfig(StageConfig):
         min=0.0,
         max=0.1,
     )
+    lora_rank: int = option(
+        0,
+        "Rank of LoRA adapters: only small matrices beside the frozen weights learn, which needs far less memory, and"
+        " the published model has them merged in. 0 trains all weights (InstructGPT). Adapters want a learning rate"
+        " about ten times as high.",
+        group="optimisation",
+        min=0,
+        max=1024,
+    )
+    lora_alpha: float = option(
+        32.0,
+        "What LoRA adapters add is multiplied by this over their rank.",
+        group="optimisation",
+        min=0.1,
+        max=4096.0,
+    )
+    gradient_checkpointing: bool = option(
+        False,
+        "Keep only the input of each layer and compute the rest again in the backward pass: much less memory for about"
+        " a third more time; the result is the same.",
+        group="limits",
+    )
+    use_liger: bool = option(
+        False,
+        "Use the Triton kernels of the package liger-kernel for norms, rotary positions and the feed-forward layers."
+        " Needs that package and a CUDA GPU.",
+        group="limits",
+    )
