@@ -17,6 +17,7 @@ from labeling.services.leaderboard.choices import (
     Floats,
     Judgement,
     bradley_terry,
+    by_rungs,
     pairs,
     plackett_luce,
 )
@@ -176,14 +177,17 @@ def _chances_against_others(log_MB: Floats) -> Floats:
 
 
 def _duels(judgements: Sequence[Judgement], *, num_models: int) -> tuple[Floats, Floats]:
-    won, num = np.zeros((num_models, num_models)), np.zeros((num_models, num_models))
-    for judgement in judgements:
-        for (one, other), _, (first, second) in pairs(judgement):
-            won[one, other] += first
-            won[other, one] += second
-            num[one, other] += 1
-            num[other, one] += 1
-    return won, num
+    """How often the model of the row won against that of the column, and of how many times they met."""
+    won, met = np.zeros((num_models, num_models)), np.zeros((num_models, num_models))
+    for found in by_rungs(judgements):
+        for (a, b), _, (first, second) in pairs(found.rungs):
+            one, other = found.models_RK[:, a], found.models_RK[:, b]
+            for model, rival, share in ((one, other, first), (other, one, second)):
+                np.add.at(won, (model, rival), share)
+                np.add.at(met, (model, rival), 1)
+    np.fill_diagonal(won, 0)
+    np.fill_diagonal(met, 0)
+    return won, met
 
 
 def _models_of_task(project: Project) -> dict[int, list[int]]:

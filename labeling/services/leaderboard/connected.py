@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable
 
-from labeling.services.leaderboard.choices import ModelSet
 
-
-def parts(sets: Iterable[ModelSet], *, num_models: int) -> list[list[int]]:
+def parts(sets: Iterable[tuple[int, ...]], *, num_models: int) -> list[list[int]]:
     """The models in groups that no ranking joins; the largest group first."""
     group = list(range(num_models))
     for models in set(sets):
