@@ -85,12 +85,12 @@ def main() -> int:
     return 1 if found.lost or found.duplicates or found.over_collected else 0
 
 
-async def _phases(
-    plan: Plan, projects: list[seed.Seeded], crowd: Crowd, meter: Meter
-) -> list[dict[str, Any]]:
+async def _phases(plan: Plan, projects: list[seed.Seeded], crowd: Crowd, meter: Meter) -> list[dict[str, Any]]:
     cells = []
 
-    async def phase(pace: str, seeded: seed.Seeded, num: int, work: Callable[[Podium], Coroutine[Any, Any, Tally]]) -> None:
+    async def phase(
+        pace: str, seeded: seed.Seeded, num: int, work: Callable[[Podium], Coroutine[Any, Any, Tally]]
+    ) -> None:
         say(f"{pace}: {num} labelers on {seeded.num_tasks:,} tasks")
         before = meter.read()
         tally = await work(Podium(seeded.slug))
@@ -117,9 +117,7 @@ async def _phases(
     # 4. Nothing sent twice: what one submission costs.
     crowd.double_share = 0.0
     num = min(plan.labelers)
-    await phase(
-        "plain", projects[-1], num, lambda podium: crowd.without_pause(podium, num, plan.plain_seconds, 10**9)
-    )
+    await phase("plain", projects[-1], num, lambda podium: crowd.without_pause(podium, num, plan.plain_seconds, 10**9))
     crowd.double_share = plan.doubles
     # 5. As people work.
     await phase(

@@ -92,7 +92,10 @@ def count_queries(seeded: Seeded, labeler: Labeler, held_by_others: Iterable[int
     for held in held_by_others:
         hold(seeded, held, besides=labeler)
         sheet = post("next", "next/", {"kinds": ["rank", "compare"]}, held)["sheet"]
-        body = {"idempotency_key": f"count-{seeded.slug}-{held}", "ranks": {card["letter"]: 1 for card in sheet["cards"]}}
+        body = {
+            "idempotency_key": f"count-{seeded.slug}-{held}",
+            "ranks": {card["letter"]: 1 for card in sheet["cards"]},
+        }
         post("submit", f"tasks/{sheet['task']}/submit/", body, held)
     return counts
 

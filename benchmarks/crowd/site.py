@@ -122,9 +122,7 @@ def run(command: list[str], *, env: dict[str, str] | None = None, cwd: Path = RO
     return done.stdout
 
 
-def _wait_for(
-    process: "subprocess.Popen[bytes]", host: str, port: int, path: str, log: Path, seconds: float
-) -> None:
+def _wait_for(process: "subprocess.Popen[bytes]", host: str, port: int, path: str, log: Path, seconds: float) -> None:
     import http.client
 
     deadline = time.monotonic() + seconds

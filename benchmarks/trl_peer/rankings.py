@@ -56,7 +56,7 @@ class Material:
 
 def prepare(cell: Cell, folder: Path, *, seed: int = 0) -> Material:
     """Write the same rankings for both, in the same order of steps, and the same weights to start from."""
-    text = _text()
+    text = plain_text()
     policy = _policy(cell, text, folder, seed=seed)
     reward = models.reward_from_policy(str(policy), text, seed=seed)
     models.save_model(reward, text, folder / "reward")
@@ -96,10 +96,22 @@ def num_pair_tokens(snapshot: Path, split: str) -> int:
     )
 
 
-def _text() -> Text:
+def plain_text() -> Text:
+    """Bytes, and no control token but the end."""
     text = byte_text()
     text.tokenizer.chat_template = PLAIN_TEMPLATE
     return Text(text.tokenizer)
+
+
+def vowel_share(text: str) -> float:
+    """The hidden preference."""
+    return sum(letter in VOWELS for letter in text) / max(1, len(text))
+
+
+def words(random: Random, length: int, *, vowels: float) -> str:
+    """Random words of five letters."""
+    letters = (random.choice(VOWELS if random.random() < vowels else CONSONANTS) for _ in range(length))
+    return "".join(" " if place % 6 == 5 else letter for place, letter in enumerate(letters))
 
 
 def _policy(cell: Cell, text: Text, folder: Path, *, seed: int) -> Path:
@@ -114,13 +126,13 @@ def _policy(cell: Cell, text: Text, folder: Path, *, seed: int) -> Path:
 def _row(random: Random, cell: Cell, number: int, num_train: int) -> RewardRow:
     length = random.randint(int(cell.prompt_tokens * 0.85), int(cell.prompt_tokens * 1.15))
     responses = [
-        _words(random, random.randint(*RESPONSE_TOKENS), vowels=random.uniform(0.1, 0.7)) for _ in range(cell.k)
+        words(random, random.randint(*RESPONSE_TOKENS), vowels=random.uniform(0.1, 0.7)) for _ in range(cell.k)
     ]
-    shares = [sum(letter in VOWELS for letter in text) / len(text) for text in responses]
+    shares = [vowel_share(text) for text in responses]
     order = sorted(range(cell.k), key=lambda index: -shares[index])
     return RewardRow(
         prompt_id=f"p{number}",
-        prompt=[Message("user", _words(random, length, vowels=0.35))],
+        prompt=[Message("user", words(random, length, vowels=0.35))],
         responses=responses,
         ranks=[order.index(index) + 1 for index in range(cell.k)],
         labeler="known",
@@ -129,11 +141,6 @@ def _row(random: Random, cell: Cell, number: int, num_train: int) -> RewardRow:
         held_out=False,
         category="",
     )
-
-
-def _words(random: Random, length: int, *, vowels: float) -> str:
-    letters = (random.choice(VOWELS if random.random() < vowels else CONSONANTS) for _ in range(length))
-    return "".join(" " if place % 6 == 5 else letter for place, letter in enumerate(letters))
 
 
 def _write_pairs(path: Path, rows: list[RewardRow]) -> None:
