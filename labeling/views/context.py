@@ -32,6 +32,7 @@ LABELING = [
 ]
 PROJECT = [
     ("dashboard", "Dashboard", "dashboard"),
+    ("progress", "Progress", "progress"),
     ("guidelines", "Guidelines", "guidelines"),
     ("settings", "Settings", "project_settings"),
 ]

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from labeling.models import Model, Role
 from labeling.permissions import ProjectRequest, member
-from labeling.services import lineage, registry
+from labeling.services import lineage, registry, withdrawals
 from labeling.services.comparison import figures
 from labeling.views.run_tabs import accuracies
 
@@ -39,10 +39,14 @@ def show_all(request: ProjectRequest) -> HttpResponse:
 def show(request: ProjectRequest, uid: str) -> HttpResponse:
     model = _get(request, uid)
     files = model.run.result.get("files", {}) if model.run else {}
+    ancestors = lineage.of(model)
     context = {
         "nav": "models",
         "model": model,
-        "ancestors": lineage.of(model),
+        "ancestors": ancestors,
+        "withdrawn": withdrawals.held_by_snapshots(
+            frozen.snapshot for ancestor in ancestors for frozen in ancestor.data
+        ),
         "figures": figures(model.metrics),
         "accuracies": accuracies(model.metrics),
         "files": sorted((name, entry) for name, entry in files.items() if name.startswith(registry.FOLDER)),

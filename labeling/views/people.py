@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from labeling.forms.people import InviteForm, JoinForm, MeForm, PersonForm
-from labeling.models import Invitation, Membership, Project, Role
+from labeling.models import Invitation, Membership, Project, Role, Withdrawal
 from labeling.permissions import ProjectRequest, member
 from labeling.services import people as service
 from labeling.views.frame import PersonRequest, landing
@@ -80,7 +80,14 @@ def person(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
             messages.success(request, f"{user} is saved.")
             return redirect("people", request.project.slug)
     figures = service.figures(user=user, project=request.project)
-    context = {"membership": membership, "person": user, "form": form, "figures": figures, "nav": "people"}
+    context = {
+        "membership": membership,
+        "person": user,
+        "form": form,
+        "figures": figures,
+        "withdrawal": Withdrawal.objects.filter(project=request.project, labeler=user).first(),
+        "nav": "people",
+    }
     return render(request, "people/person.html", context)
 
 

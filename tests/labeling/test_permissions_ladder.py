@@ -43,6 +43,7 @@ RULES: dict[str, str] = {
     "service_worker": PUBLIC,  # scripts and file names, nothing of anybody: test_offline.py
     "offline": PUBLIC,
     "me": SIGNED_IN,
+    "keys": SIGNED_IN,
     "join": PUBLIC,  # the token in the address is the key: test_invitations.py
     "projects": SIGNED_IN,
     "project_create": SIGNED_IN,  # superusers and managers of some project: test_projects.py
@@ -58,10 +59,17 @@ RULES: dict[str, str] = {
     "person": MANAGER,
     "person_deactivate": MANAGER,
     "person_reactivate": MANAGER,
+    "person_withdraw": MANAGER,
+    "hours": MANAGER,
+    "hours_csv": MANAGER,
+    "survey_counts": MANAGER,
+    "progress": MANAGER,
     # Work
     "work": LABELER,
     "work_next": LABELER,
     "work_task": LABELER,
+    "statistics": LABELER,
+    "survey": LABELER,
     "history": LABELER,
     "history_ranking": LABELER,
     "history_demonstration": LABELER,
@@ -206,7 +214,7 @@ THINGS: dict[str, list[str]] = {
     ],
     "model": ["model", "model_promote", "model_retire", "model_restore"],
     "round": ["round", "round_proceed", "round_retry", "round_cancel"],
-    "person": ["quality_person", "person", "person_deactivate", "person_reactivate"],
+    "person": ["quality_person", "person", "person_deactivate", "person_reactivate", "person_withdraw"],
     "invitation": ["invitation_revoke"],
 }  # fmt: skip
 EXAMPLES = {"slug": "tea", "stage": "sft", "uuid": str(uuid.UUID(int=1)), "int": "1", "str": "word", "path": "a/b"}
