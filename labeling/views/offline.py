@@ -27,7 +27,7 @@ FRAME_FILES = (
 @login_not_required
 @require_GET
 def service_worker(request: HttpRequest) -> HttpResponse:
-    """Served from the root, so that its scope is the whole site. A release changes its text, and browsers take it in."""
+    """Served from the root, so that its scope is the whole site. Browsers take it in anew when its text changes."""
     told = {
         "files": _files(),
         "version": _version(),

@@ -230,16 +230,6 @@ def test_the_next_task_stands_there_at_once(open_as: Any, people: Any, ask_to_ra
     expect(page).to_have_url(re.compile(re.escape(address(third))))
 
 
-def test_leaving_gives_back_what_was_only_fetched_ahead(open_as: Any, people: Any, ask_to_rank: Any) -> None:
-    first, second = ask_to_rank(k=2, num=2)
-    page = open_as(people.labeler, address(first))
-    with page.expect_response(lambda answer: answer.url.endswith(address(second))):
-        pass
-    page.goto(page.url.split("/p/")[0] + "/p/tea/work/history/")
-    page.wait_for_timeout(500)
-    assert list(Slot.objects.filter(state="held").values_list("task", flat=True)) == [first.pk]
-
-
 def test_a_lost_connection_keeps_the_work_and_sends_it_later(open_as: Any, people: Any, ask_to_rank: Any) -> None:
     (task,) = ask_to_rank(k=2)
     page = open_as(people.labeler, address(task))
@@ -492,3 +482,32 @@ def test_two_at_a_time_can_be_undone_and_left(open_as: Any, people: Any, ask_to_
     press(page, "Escape")
     expect(page.locator("[data-order]")).to_have_text("")
     assert not Ranking.objects.exists()
+
+
+def test_own_keys_are_chosen_by_pressing_them_and_work_at_once(open_as: Any, people: Any, ask_to_rank: Any) -> None:
+    (task,) = ask_to_rank(k=3)
+    page = open_as(people.labeler, "/me/keys/")
+    for label, key in [("Tie with the card above", "x"), ("Undo", "u"), ("Compare with another, side by side", "v")]:
+        page.get_by_label(label).press(key)
+    page.get_by_role("button", name="Save the keys").click()
+    expect(page.locator(".toast")).to_contain_text("Your keys are saved")
+    page.goto(page.url.split("/me/")[0] + address(task))
+    press(page, "2", "x", "c")
+    expect(page.locator("#compare")).to_be_hidden()  # C means nothing now
+    expect(page.locator("[data-order]")).to_have_text("A = B")
+    press(page, "u", "v")
+    expect(page.locator("[data-order]")).to_have_text("A")
+    expect(page.locator("#compare")).to_be_visible()
+    press(page, "v", "?")
+    expect(page.locator("#compare")).to_be_hidden()
+    expect(page.locator("#keys-sheet")).to_contain_text(re.compile(r"U\s+undo"))
+    assert page.locator("[data-undo]").get_attribute("aria-keyshortcuts") == "u"
+
+
+def test_a_key_that_is_taken_is_refused_by_name_without_scripts_too(open_as: Any, people: Any) -> None:
+    page = open_as(people.labeler, "/me/keys/", java_script_enabled=False)
+    page.get_by_label("Tie with the card above").fill("s")
+    page.get_by_role("button", name="Save the keys").click()
+    expect(page.locator(".errorlist").first).to_contain_text("“s” is used for “skip” too")
+    page.get_by_role("button", name="Back to the defaults").click()
+    expect(page.get_by_label("Tie with the card above")).to_have_value("=")

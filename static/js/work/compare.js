@@ -1,10 +1,12 @@
 // Two responses side by side over the board, with what differs marked.
 
 import { markDifferences } from "./differences.js";
+import { nameOf } from "./keys.js";
 
 export class Compare {
-  constructor(form, board, { onRank }) {
+  constructor(form, board, { keys, onRank }) {
     this.board = board;
+    this.keys = keys;
     this.onRank = onRank;
     this.dialog = form.querySelector("#compare");
     this.panes = this.dialog.querySelector("[data-panes]");
@@ -96,7 +98,7 @@ export class Compare {
     } else if (/^[1-9]$/.test(event.key) && Number(event.key) <= this.board.size && !this.board.isReadOnly) {
       event.preventDefault();
       this.#rank(this.letters[this.active], Number(event.key));
-    } else if (event.key.toLowerCase() === "c") {
+    } else if (nameOf(event) === this.keys.compare) {
       this.dialog.close();
     }
   }

@@ -2,12 +2,14 @@
 // fewest questions. For long texts this is lighter than a board of nine.
 
 import { markDifferences } from "./differences.js";
+import { nameOf } from "./keys.js";
 
 const ALWAYS = "podium.guided";
 
 export class Guided {
-  constructor(form, board, { onRanks }) {
+  constructor(form, board, { keys, onRanks }) {
     this.board = board;
+    this.keys = keys;
     this.onRanks = onRanks;
     this.dialog = form.querySelector("#guided");
     this.panes = this.dialog.querySelector("[data-panes]");
@@ -109,8 +111,9 @@ export class Guided {
   }
 
   #key(event) {
-    const said = { ArrowLeft: "left", 1: "left", ArrowRight: "right", 2: "right", "=": "tie", 0: "tie" }[event.key];
+    const name = nameOf(event);
+    const said = { ArrowLeft: "left", 1: "left", ArrowRight: "right", 2: "right", 0: "tie", [this.keys.tie]: "tie" }[name];
     if (said && !event.repeat) { event.preventDefault(); this.say(said); }
-    if (event.key === "Backspace") { event.preventDefault(); this.undo(); }
+    if (name === this.keys.undo) { event.preventDefault(); this.undo(); }
   }
 }

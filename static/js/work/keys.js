@@ -1,26 +1,36 @@
-// One key map for the page, one guard for typing in fields.
+// One handler for the page's keys, one guard for typing in fields. Which key does what is the labeler's own choice; the
+// map comes with the page (labeling/services/keys.py), and the hints on buttons are written from the same.
 
 const isTyping = (target) => target.closest?.("textarea, select, input:not([type=checkbox], [type=radio])");
 const hasOwnUse = (target) => target.closest?.("button, a, summary, input, label");
+// These work beside the chosen ones, whatever those are.
+const ALWAYS = { ArrowUp: "previous", ArrowDown: "next", Enter: "expand" };
 
-/* `actions`: key → function. Keys that a focused control needs itself are left to it. */
-export function bindKeys(actions, { signal }) {
+/* {action: key} of this page. */
+export function ownKeys(form) {
+  return JSON.parse(form.querySelector("[data-own-keys] script").textContent);
+}
+
+/* `actions`: action → function; `digit` gets the digit. Keys that a focused control needs itself are left to it. */
+export function bindKeys(keys, actions, { signal }) {
+  const actionOf = { ...ALWAYS, ...Object.fromEntries(Object.entries(keys).map(([action, key]) => [key, action])) };
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
     const name = nameOf(event);
-    if (name !== "Ctrl+Enter" && (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey)) return;
+    const goesAnywhere = name === "Ctrl+Enter"; // no field has a use for it
+    if (!goesAnywhere && (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey)) return;
     if (["Enter", "Space", "ArrowUp", "ArrowDown"].includes(name) && hasOwnUse(event.target)) return;
     if (event.repeat && !name.startsWith("Arrow")) return;
-    const action = actions[name] ?? (/^[1-9]$/.test(name) ? actions.digit : null);
+    const action = /^[1-9]$/.test(name) ? actions.digit : actions[actionOf[name]];
     if (!action) return;
     event.preventDefault();
     action(Number(name) || 0, event);
   }, { signal });
 }
 
-function nameOf(event) {
+export function nameOf(event) {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) return "Ctrl+Enter";
   if (event.key === " ") return "Space";
-  if (event.shiftKey && event.key.startsWith("Arrow")) return `Shift+${event.key}`;
+  if (event.shiftKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) return `Shift+${event.key}`;
   return event.key.length === 1 ? event.key.toLowerCase() : event.key;
 }

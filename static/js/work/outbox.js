@@ -10,7 +10,8 @@ const RETRY = 4000;
 const inMemory = new Map(); // where the browser forbids a database: still safe against a lost connection
 
 /* entry: {key, labeler, task, url, page, body, version}, the last for the draft that it would be again. Waits until it is written. */
-export async function keep(entry) {
+export async function keep(given) {
+  const entry = { ...given, keptAt: Date.now() };
   inMemory.set(entry.key, entry);
   await inStore("answers", "readwrite", (store) => store.put(entry));
 }
@@ -23,7 +24,7 @@ async function drop(key) {
 /* Only this person's: another one may use the same browser. */
 async function waiting(labeler) {
   const kept = (await inStore("answers", "readonly", (store) => store.getAll())) ?? [...inMemory.values()];
-  return kept.filter((entry) => entry.labeler === labeler);
+  return kept.filter((entry) => entry.labeler === labeler).sort((a, b) => a.keptAt - b.keptAt);
 }
 
 export async function tasksOnTheirWay(labeler) {
@@ -51,7 +52,7 @@ export function isFinal(error) {
   return [400, 404, 409, 413, 422].includes(error.status);
 }
 
-/* Keeps sending what waits, and says so in [data-outbox]. `onSent(key)` hears of each that went. */
+/* Keeps sending what waits, and says so in [data-outbox]. `onSent(keys)` hears what went, when all that can go has gone. */
 export function keepSending(form, { signal, onSent = () => {}, except = () => null }) {
   const place = form.querySelector("[data-outbox]");
   const { labeler } = form.dataset;
@@ -66,12 +67,12 @@ export function keepSending(form, { signal, onSent = () => {}, except = () => nu
   async function run() {
     if (isBusy || signal.aborted) return;
     isBusy = true;
-    const refused = [];
+    const [sent, refused] = [[], []];
     for (const entry of await waiting(labeler)) {
       if (entry.key === except()) continue;
       try {
         await deliver(form, entry);
-        onSent(entry.key);
+        sent.push(entry.key);
       } catch (error) {
         if (!isFinal(error)) break;
         if (error.status === 422) await putBack(entry); // it stands there again when the task is opened
@@ -81,6 +82,7 @@ export function keepSending(form, { signal, onSent = () => {}, except = () => nu
     isBusy = false;
     if (signal.aborted) return;
     await tell();
+    onSent(sent);
     if (refused.length) { place.hidden = false; place.textContent = `The server did not take an earlier answer. ${refused.join(" ")}`; }
   }
 

@@ -11,7 +11,7 @@ import { bindDialogs, foldPrompt, standBelowBar } from "./dialogs.js";
 import { bindDrag } from "./drag.js";
 import { keepDraft } from "./drafts.js";
 import { Guided } from "./guided.js";
-import { bindKeys } from "./keys.js";
+import { bindKeys, ownKeys } from "./keys.js";
 import { keepLease } from "./lease.js";
 import { Moves } from "./moves.js";
 import { bindSending } from "./sending.js";
@@ -25,11 +25,12 @@ function start() {
   const { signal } = page;
   const form = document.querySelector("form[data-work=rank], form[data-work=revise]");
   const none = form.elements.outcome;
+  const keys = ownKeys(form);
   const saved = { draft: null };
 
   const board = new Board(form, { onPlaced: () => saved.draft?.changed() });
   const moves = new Moves(form, board, { onChange: refresh });
-  const compare = new Compare(form, board, { onRank: (letter, rank) => moves.put(letter, rank) });
+  const compare = new Compare(form, board, { keys, onRank: (letter, rank) => moves.put(letter, rank) });
   const clock = startClock(form, { signal });
 
   const read = () => readAnswer(form, board.letters);
@@ -108,7 +109,7 @@ function start() {
     skip.open = true;
     skip.querySelector("select").focus();
   };
-  const guided = form.querySelector("#guided") && new Guided(form, board, { onRanks: (ranks) => moves.placeAll(ranks) });
+  const guided = form.querySelector("#guided") && new Guided(form, board, { keys, onRanks: (ranks) => moves.placeAll(ranks) });
   const openDialog = (id) => { const dialog = document.getElementById(id); if (dialog) dialog.showModal(); };
   const here = () => board.current ?? board.order()[0];
 
@@ -135,24 +136,24 @@ function start() {
   }, { signal });
 
   const lookOnly = {
-    ArrowUp: () => moves.go(-1), ArrowDown: () => moves.go(1), k: () => moves.go(-1), j: () => moves.go(1),
-    Space: () => board.expand(here()), Enter: () => board.expand(here()), c: () => compare.open(here()),
-    g: () => openDialog("guidelines-panel"), "?": () => openDialog("keys-sheet"),
+    previous: () => moves.go(-1), next: () => moves.go(1),
+    expand: () => board.expand(here()), compare: () => compare.open(here()),
+    guidelines: () => openDialog("guidelines-panel"), help: () => openDialog("keys-sheet"),
   };
   bindDialogs(form, { signal });
   foldPrompt(form);
   standBelowBar(form, { signal });
-  if (board.isReadOnly) { bindKeys(lookOnly, { signal }); refresh(); return; }
+  if (board.isReadOnly) { bindKeys(keys, lookOnly, { signal }); refresh(); return; }
 
   saved.draft = form.dataset.work === "rank" ? keepDraft(form, { read: draftOf, fill, signal }) : null;
   const submit = form.dataset.work === "rank" ? sendByApi() : sendByForm();
-  bindKeys({
+  bindKeys(keys, {
     ...lookOnly,
     digit: (digit) => (moves.isRating ? moves.rate(here(), digit) : moves.put(here(), digit)),
-    0: () => moves.takeOff(here()), "=": () => moves.tie(here()),
-    "Shift+ArrowUp": () => moves.step(here(), -1), "Shift+ArrowDown": () => moves.step(here(), 1),
-    t: () => guided?.open(), f: toggleRemarks, n: toggleNone, s: openSkip, r: () => moves.switchPhase(),
-    Backspace: () => moves.undo(), "Ctrl+Enter": submit,
+    take_off: () => moves.takeOff(here()), tie: () => moves.tie(here()),
+    up: () => moves.step(here(), -1), down: () => moves.step(here(), 1),
+    guided: () => guided?.open(), flags: toggleRemarks, none: toggleNone, skip: openSkip, phase: () => moves.switchPhase(),
+    undo: () => moves.undo(), submit,
   }, { signal });
   bindDrag(form, board, { onDropped: (letter, before) => moves.noteOutside(letter, before) });
   new ResizeObserver(() => board.measure()).observe(form);

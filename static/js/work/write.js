@@ -37,7 +37,7 @@ function start() {
   bindDialogs(form, { signal });
   foldPrompt(form);
   standBelowBar(form, { signal });
-  bindKeys({ "Ctrl+Enter": submit }, { signal });
+  bindKeys({ submit: "Ctrl+Enter" }, { submit }, { signal });
   form.querySelector("[data-plain]")?.setAttribute("hidden", "");
   form.classList.add("work--live");
   livePreview(form, text, signal);
