@@ -2,9 +2,10 @@
 
     python benchmarks/ppo_vs_trl.py [--quick] [--json FILE] [--inner-epochs 1,4] [--rounds 2]
 
-TRL 1.12 is the last release with PPOTrainer. Both start from the same folders, sample 64 episodes an update and learn from
-them in four minibatches. A neutral judge (transformers' own sampler) then scores both policies on held-out prompts:
-the reward model's score, the true preference, and the exact KL from the SFT policy. docs/benchmarks.md explains the columns.
+TRL 1.12 is the last release with PPOTrainer. Both start from the same folders, sample 64 episodes an update and learn
+from them in four minibatches. A neutral judge (transformers' own sampler) then scores both policies on held-out
+prompts: the reward model's score, the true preference, and the exact KL from the SFT policy. docs/benchmarks.md
+explains the columns.
 """
 
 import argparse
@@ -161,10 +162,9 @@ def print_table(rows: list[dict[str, Any]], start: dict[str, float]) -> None:
     print(f"| SFT policy | | | | | | | {start['reward']:.2f} | {start['vowels']:.3f} | 0 |")
     for row in rows:
         shares = " | ".join(f"{row[f'{part}_share']:.0%}" for part in PARTS)
-        print(
-            f"| {row['side']} | {row['inner_epochs']} | {row['episodes_per_s']:.1f} | {shares} | {row['memory_mib']:.0f}"
-            f" | {row['judged_reward']:.2f} | {row['judged_vowels']:.3f} | {row['judged_kl']:.2f} |"
-        )
+        judged = f"{row['judged_reward']:.2f} | {row['judged_vowels']:.3f} | {row['judged_kl']:.2f}"
+        speed = f"{row['episodes_per_s']:.1f} | {shares} | {row['memory_mib']:.0f}"
+        print(f"| {row['side']} | {row['inner_epochs']} | {speed} | {judged} |")
 
 
 def _summary(rows: list[dict[str, Any]], start: dict[str, float]) -> dict[str, Any]:

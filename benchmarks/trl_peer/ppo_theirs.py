@@ -75,7 +75,7 @@ def main(settings: dict, out: str) -> None:
             num_ppo_epochs=settings["inner_epochs"],
             local_rollout_forward_batch_size=settings["batch_size"],
             response_length=settings["max_new_tokens"],
-            stop_token="eos",
+            stop_token="eos",  # noqa: S106  # no secret
             temperature=1.0,
             missing_eos_penalty=1.0,
             kl_coef=settings["kl_coef"],

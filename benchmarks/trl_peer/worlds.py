@@ -20,6 +20,7 @@ from trl_peer import rankings
 PROMPT_TOKENS: Final = (32, 64)
 RESPONSE_TOKENS: Final = (24, 60)
 MAX_NEW_TOKENS: Final = 64
+LENGTHS: Final = {"max_prompt_tokens": PROMPT_TOKENS[1], "max_response_tokens": MAX_NEW_TOKENS}
 USUAL_VOWELS: Final = 0.35
 
 
@@ -75,6 +76,7 @@ def _sft(folder: Path, start: Path, prompts: Sequence[str], random: Random, *, n
         "micro_batch_size": 32,
         "learning_rate": 1e-3,
         "dropout": 0.0,
+        **LENGTHS,
         "seed": seed,
     }
     return _run("sft", sft.main, config, folder / "sft")
@@ -89,6 +91,7 @@ def _reward(folder: Path, policy: Path, prompts: Sequence[str], random: Random, 
         "num_epochs": 1,
         "batch_size": 8,
         "learning_rate": 5e-4,
+        **LENGTHS,
         "seed": seed,
     }
     return _run("reward", reward.main, config, folder / "reward")
