@@ -67,6 +67,10 @@ class ProjectForm(forms.ModelForm[Project]):
             "flags",
             "prompt_labels",
             "lease_minutes",
+            "must_read_guidelines",
+            "gold_percent",
+            "repeat_percent",
+            "review_below_percent",
             "prompts_per_customer",
             "max_prompt_chars",
         ]
@@ -74,11 +78,20 @@ class ProjectForm(forms.ModelForm[Project]):
             "overlap": "Rankings per task",
             "rate_first": "Rate first, then rank",
             "lease_minutes": "Minutes a task is held",
+            "must_read_guidelines": "Guidelines must be read first",
+            "gold_percent": "Known answers among the work, %",
+            "repeat_percent": "Repeats of one's own work, %",
+            "review_below_percent": "Review below this agreement, %",
             "prompts_per_customer": "Prompts per customer",
             "max_prompt_chars": "Longest prompt, in characters",
         }
         help_texts = {
             "overlap": "How many people judge each new task. Two or more are needed to measure agreement.",
+            "must_read_guidelines": "No work before one confirms the current version; each new one asks again.",
+            "gold_percent": "How many of a labeler's ranking tasks have a known answer. They look like any other.",
+            "repeat_percent": "How many are old ones of their own, at least 20 tasks or a day later.",
+            "review_below_percent": "When all wanted rankings of a task are in and agree on fewer comparisons, it goes "
+            "to a reviewer. 0: none goes by itself.",
             "lease_minutes": "After this time without a sign of work, another labeler may get the task.",
         }
         widgets = {"description": forms.Textarea(attrs={"rows": 3})}

@@ -6,8 +6,10 @@ from django import forms
 from django.db.models import Exists, OuterRef, QuerySet
 
 from labeling.models import MAX_RESPONSES_FOR_PEOPLE, MIN_RESPONSES, Model, Project, Ranking, Response, Task, User
+from labeling.services import selection
 
 ANY = ("", "Any")
+EVERY_PURPOSE = "all"
 MAX_OVERLAP = 50
 
 
@@ -23,6 +25,14 @@ def _overlap(**kwargs: Any) -> forms.IntegerField:
 
 def _priority() -> forms.IntegerField:
     return forms.IntegerField(min_value=-100, max_value=100, initial=0, help_text="Higher is handed out first.")
+
+
+def _purpose() -> forms.ChoiceField:
+    """Tests of the labeler are listed apart from the work."""
+    tests = [choice for choice in Task.Purpose.choices if choice[0] != Task.Purpose.WORK]
+    return forms.ChoiceField(
+        required=False, choices=[("", "Work"), *tests, (EVERY_PURPOSE, "Everything")], label="Purpose"
+    )
 
 
 def _with_responses(project: Project) -> QuerySet[Model]:
@@ -43,6 +53,26 @@ class MakeRankingTasksForm(forms.Form):
         queryset=Model.objects.none(), required=False, empty_label="All, the newest first", label="Responses of"
     )
     priority = _priority()
+    way = forms.ChoiceField(
+        required=False,
+        choices=[
+            (selection.IN_ORDER, "All of them, in order"),
+            (selection.RANDOM, "A random sample"),
+            (selection.DISAGREEMENT, "Where labelers differed most so far"),
+        ],
+        label="Which of the prompts",
+    )
+    num_prompts = forms.IntegerField(
+        required=False, min_value=1, label="How many prompts", help_text="For a sample or a choice. Empty: all."
+    )
+    random_percent = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=100,
+        initial=20,
+        label="Random share, %",
+        help_text="Of a choice. Drawn from all prompts, mixed in, and reported apart as the control.",
+    )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -100,12 +130,15 @@ class TaskFilterForm(forms.Form):
     origin = forms.ChoiceField(
         required=False, choices=[ANY, ("here", "Made here"), ("imported", "Imported")], label="Origin"
     )
+    purpose = _purpose()
 
     def apply(self, project: Project) -> QuerySet[Task]:
         tasks = Task.objects.filter(project=project)
         if not self.is_valid():
             return tasks.none()
         asked = self.cleaned_data
+        if asked["purpose"] != EVERY_PURPOSE:
+            tasks = tasks.filter(purpose=asked["purpose"] or Task.Purpose.WORK)
         for name in ("kind", "state"):
             if asked[name]:
                 tasks = tasks.filter(**{name: asked[name]})
@@ -130,6 +163,7 @@ class RankingFilterForm(forms.Form):
         choices=[("", "Current"), ("counted", "Counted"), ("surplus", "Surplus"), ("void", "Void"), ("all", "All")],
     )
     origin = forms.ChoiceField(required=False, choices=[ANY, ("here", "Given here"), ("imported", "Imported")])
+    purpose = _purpose()
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -142,6 +176,8 @@ class RankingFilterForm(forms.Form):
             return Ranking.objects.none()
         asked = self.cleaned_data
         rankings = self._in_state(asked["state"]).filter(task__project=self.project)
+        if asked["purpose"] != EVERY_PURPOSE:
+            rankings = rankings.filter(task__purpose=asked["purpose"] or Task.Purpose.WORK)
         if asked["labeler"]:
             rankings = rankings.filter(labeler=asked["labeler"])
         if asked["since"]:

@@ -17,6 +17,9 @@ from labeling.models import Prompt, Ranking, Task
 from labeling.services.agreement import grading
 
 TIES: Final = "half"
+IN_ORDER: Final = "order"
+RANDOM: Final = "random"
+DISAGREEMENT: Final = "disagreement"
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,14 @@ def disagreement(prompts: QuerySet[Prompt]) -> dict[int, float | None]:
         share = grading.grade_all(couples, ties=TIES).share
         found[prompt] = None if share is None else 1 - share
     return found
+
+
+def pick(prompts: QuerySet[Prompt], *, way: str, num: int | None, random_percent: int, seed: int) -> list[Choice]:
+    """As a form asks for it: a random sample, or those on which labelers differed most beside a random share."""
+    num = prompts.count() if num is None else num
+    if way == RANDOM:
+        return sample(prompts, num=num, seed=seed)
+    return choose(disagreement(prompts), num=num, random_percent=random_percent, seed=seed)
 
 
 def in_order(choices: Iterable[Choice]) -> list[Prompt]:

@@ -3,7 +3,7 @@
 import logging
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -26,6 +26,7 @@ from labeling.models import (
     TaskResponse,
     User,
 )
+from labeling.services.selection import Choice
 
 log = logging.getLogger(__name__)
 BATCH = 500
@@ -78,8 +79,13 @@ def make_ranking_tasks(
     round: Round | None = None,
     model: Model | None = None,
     kind: Task.Kind = Task.Kind.RANK,
+    chosen: Sequence[Choice] = (),
 ) -> TaskCounts:
-    """One task per prompt with `num_responses` of its responses: those of `model`, or of the newest models first."""
+    """One task per prompt with `num_responses` of its responses: those of `model`, or of the newest models first.
+
+    `chosen`: how the prompts were chosen (`selection.choose`). Tasks of one priority are handed out in the order in
+    which they were made, so both streams come as evenly mixed as the prompts are given.
+    """
     if not MIN_RESPONSES <= num_responses <= MAX_RESPONSES_FOR_PEOPLE:
         raise TaskError(f"People rank {MIN_RESPONSES} to {MAX_RESPONSES_FOR_PEOPLE} responses, not {num_responses}.")
     if kind == Task.Kind.COMPARE and num_responses != MIN_RESPONSES:
@@ -92,6 +98,7 @@ def make_ranking_tasks(
         priority=priority,
         rate_first=project.rate_first if rate_first is None else rate_first,
         round=round,
+        choices={choice.prompt_id: choice for choice in chosen},
     )
     one_at_a_time(project)
     counts = TaskCounts()
@@ -229,8 +236,10 @@ class Template:
     num_responses: int = 0
     rate_first: bool = False
     brief: PromptBrief | None = None
+    choices: Mapping[int, Choice] = field(default_factory=dict)
 
     def task(self, prompt: Prompt | None) -> Task:
+        choice = self.choices.get(prompt.pk) if prompt else None
         return Task(
             project=self.project,
             prompt=prompt,
@@ -241,6 +250,8 @@ class Template:
             rate_first=self.rate_first,
             round=self.round,
             brief=self.brief,
+            stream=choice.stream if choice else Task.Stream.ORDER,
+            score=choice.score if choice else None,
         )
 
 

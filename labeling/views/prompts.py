@@ -1,5 +1,6 @@
 """Prompts: finding, reading, adding and changing them, and making tasks of them."""
 
+import secrets
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -17,10 +18,13 @@ from labeling.forms.prompts import ManyChangeForm, PromptChangeForm, PromptFilte
 from labeling.forms.tasks import AskForAnnotationsForm, AskForDemonstrationsForm, CompareForm, MakeRankingTasksForm
 from labeling.models import Demonstration, Prompt, Ranking, Response, Role, Task
 from labeling.permissions import ProjectRequest, member
-from labeling.services import annotations, asking, tasks
+from labeling.services import annotations, asking, selection, tasks
 from labeling.services import prompts as service
 from labeling.views import keyset
 
+MAX_SELECTED = 500
+SHOWN_CHARS = 240
+DEFAULT_RANDOM_PERCENT = 20
 ACTIONS = {
     "rank": (MakeRankingTasksForm, "Make ranking tasks"),
     "compare": (CompareForm, "Compare two at a time"),
@@ -28,14 +32,26 @@ ACTIONS = {
     "annotate": (AskForAnnotationsForm, "Ask for labels"),
     "change": (ManyChangeForm, "Change prompts"),
 }
+
+
+def _make_ranking_tasks(
+    *, prompts: QuerySet[Prompt], way: str, num_prompts: int | None, random_percent: int | None, **fields: Any
+) -> tasks.TaskCounts:
+    """In order, or by lot, or where labelers differed most with a random share as the control."""
+    if way in ("", selection.IN_ORDER):
+        return tasks.make_ranking_tasks(prompts=prompts, **fields)
+    seed = secrets.randbelow(2**31)
+    share = DEFAULT_RANDOM_PERCENT if random_percent is None else random_percent
+    chosen = selection.pick(prompts, way=way, num=num_prompts, random_percent=share, seed=seed)
+    return tasks.make_ranking_tasks(prompts=selection.in_order(chosen), chosen=chosen, **fields)
+
+
 MAKERS: dict[str, Callable[..., tasks.TaskCounts]] = {
-    "rank": tasks.make_ranking_tasks,
+    "rank": _make_ranking_tasks,
     "compare": asking.ask_for_comparisons,
     "demonstrate": tasks.make_demonstration_tasks,
     "annotate": asking.ask_for_annotations,
 }
-MAX_SELECTED = 500
-SHOWN_CHARS = 240
 
 
 @require_safe
@@ -54,7 +70,7 @@ def show_all(request: ProjectRequest) -> HttpResponseBase:
         "num_found": num_found,
         "num_found_words": keyset.count_words(num_found),
         "responses": _count_by_prompt(Response.objects.all(), page.rows),
-        "tasks": _count_by_prompt(Task.objects.all(), page.rows),
+        "tasks": _count_by_prompt(Task.objects.filter(purpose=Task.Purpose.WORK), page.rows),
         "is_filtered": any(request.GET.get(name) for name in form.fields),
     }
     return render(request, "prompts/list.html", context)
@@ -97,13 +113,15 @@ def show(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
 
 def _belonging(prompt: Prompt) -> dict[str, Any]:
     """Newest first; a page shows a hundred of each at most."""
-    rankings = Ranking.objects.current().filter(task__prompt=prompt).select_related("labeler", "task")
+    rankings = Ranking.objects.of_work().filter(task__prompt=prompt).select_related("labeler", "task")
     return {
         "responses": prompt.responses.select_related("model").order_by("model__name", "sample_index")[:100],
-        "tasks": prompt.tasks.annotate(num_rankings=Count("rankings")).order_by("-pk")[:100],
+        "tasks": prompt.tasks.filter(purpose=Task.Purpose.WORK)
+        .annotate(num_rankings=Count("rankings"))
+        .order_by("-pk")[:100],
         "rankings": rankings.order_by("-pk")[:100],
         "labels": annotations.of_prompt(prompt),
-        "demonstrations": Demonstration.objects.current()
+        "demonstrations": Demonstration.objects.counted()
         .filter(prompt=prompt)
         .select_related("labeler")
         .order_by("-pk")[:100],

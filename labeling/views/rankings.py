@@ -8,8 +8,9 @@ from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from labeling.forms.quality import UseForm
 from labeling.forms.tasks import RankingFilterForm, VoidForm
-from labeling.models import Project, Ranking, Role
+from labeling.models import Project, Ranking, Role, Task
 from labeling.permissions import ProjectRequest, member
 from labeling.services import agreement, voids
 from labeling.views import keyset
@@ -22,7 +23,9 @@ AGREEMENT_SECONDS = 60
 def show_all(request: ProjectRequest) -> HttpResponseBase:
     form = RankingFilterForm(request.GET, project=request.project)
     found = form.apply()
-    rows = found.select_related("labeler", "task__prompt", "void", "replaced_by").defer("task__prompt__messages")
+    rows = found.select_related("labeler", "task__prompt", "void", "replaced_by", "adjudicates").defer(
+        "task__prompt__messages"
+    )
     page = keyset.page_of(rows, request)
     context = {
         "nav": "rankings",
@@ -69,6 +72,9 @@ def show(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
         "given": sorted(shown, key=lambda item: (item["rank"] or 0, item["place"])),
         "others": Ranking.objects.current().filter(task=ranking.task).exclude(pk=ranking.pk).select_related("labeler"),
         "form": VoidForm(),
+        "use_form": UseForm(project=request.project),
+        "can_be_known": ranking.task.purpose == Task.Purpose.WORK and 2 <= len(ranking.ranks) <= 9,
+        "review": getattr(ranking.task, "review", None),
     }
     return render(request, "rankings/show.html", context)
 
@@ -89,6 +95,15 @@ def void(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
 
 def _ranking(request: ProjectRequest, uid: uuid.UUID) -> Ranking:
     rankings = Ranking.objects.select_related(
-        "labeler", "task__prompt", "slot", "guideline", "void__voided_by", "replaces", "replaced_by", "batch"
+        "labeler",
+        "task__prompt",
+        "task__review",
+        "adjudicates",
+        "slot",
+        "guideline",
+        "void__voided_by",
+        "replaces",
+        "replaced_by",
+        "batch",
     )
     return get_object_or_404(rankings, task__project=request.project, uid=uid)

@@ -12,8 +12,9 @@ from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from labeling.forms.quality import UseForm
 from labeling.forms.tasks import TaskChangeForm, TaskFilterForm
-from labeling.models import Demonstration, Ranking, Response, Role, Slot, Task
+from labeling.models import MAX_RESPONSES_FOR_PEOPLE, Demonstration, Ranking, Response, Role, Slot, Task
 from labeling.permissions import ProjectRequest, member
 from labeling.services import tasks as service
 from labeling.views import keyset
@@ -62,7 +63,9 @@ class MatrixRow:
 @member(Role.MANAGER)
 def show(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
     task = _task(request, uid)
-    rankings = list(Ranking.objects.current().filter(task=task).select_related("labeler", "void").order_by("pk"))
+    rankings = list(
+        Ranking.objects.current().filter(task=task).select_related("labeler", "void", "adjudicates").order_by("pk")
+    )
     context = {
         "nav": "tasks",
         "task": task,
@@ -72,6 +75,9 @@ def show(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
         "slots": task.slots.select_related("holder").order_by("number"),
         "skips": task.skips.select_related("labeler"),
         "form": TaskChangeForm(initial={"num_wanted": task.num_wanted, "priority": task.priority}),
+        "use_form": UseForm(project=request.project),
+        "can_be_known": task.purpose == Task.Purpose.WORK and 2 <= task.num_responses <= MAX_RESPONSES_FOR_PEOPLE,
+        "review": getattr(task, "review", None),
     }
     return render(request, "tasks/show.html", context)
 
@@ -98,6 +104,9 @@ def _demonstrations(task: Task) -> Any:
 def change(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
     task = _task(request, uid)
     form = TaskChangeForm(request.POST)
+    if task.purpose != Task.Purpose.WORK:
+        messages.error(request, "This task tests labelers: it is handed to one at a time, however many there are.")
+        return redirect("task", request.project.slug, uid)
     if not form.is_valid():
         messages.error(request, "Judgements go from 1 to 50, priority from -100 to 100.")
         return redirect("task", request.project.slug, uid)
@@ -128,5 +137,5 @@ def set_state(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
 
 
 def _task(request: ProjectRequest, uid: uuid.UUID) -> Task:
-    tasks = Task.objects.select_related("prompt", "round")
+    tasks = Task.objects.select_related("prompt", "round", "repeats", "qualification_set", "review__reviewer")
     return get_object_or_404(tasks, project=request.project, uid=uid)

@@ -13,6 +13,9 @@ SETTINGS = {
     "rate_first": "on",
     "flags": "Too long\n\n  Too short  \nToo long",
     "lease_minutes": "20",
+    "gold_percent": "5",
+    "repeat_percent": "0",
+    "review_below_percent": "50",
     "prompts_per_customer": "200",
     "max_prompt_chars": "60000",
 }

@@ -280,9 +280,7 @@ def test_an_adopted_ranking_keeps_its_order_of_texts(people, ask):
     ranking = rank(source, people.labeler, given)
     made = references.use_as_known_answer(task=source, user=people.manager, ranking=ranking)
     before = dict(zip(source.task_responses.values_list("response_id", flat=True), given, strict=True))
-    after = dict(
-        zip(made.task_responses.values_list("response_id", flat=True), made.reference.ranks, strict=True)
-    )
+    after = dict(zip(made.task_responses.values_list("response_id", flat=True), made.reference.ranks, strict=True))
     assert before == after
 
 
@@ -306,9 +304,7 @@ def write(people, labeler=None):
 
 
 def grade(demonstration, people, mark, by=None):
-    return qualification.grade_demonstration(
-        demonstration=demonstration, grade=mark, note="", by=by or people.reviewer
-    )
+    return qualification.grade_demonstration(demonstration=demonstration, grade=mark, note="", by=by or people.reviewer)
 
 
 def test_written_answers_wait_for_a_reviewer_whose_mean_grade_decides(people, written_set):
