@@ -30,6 +30,8 @@ LABELING = [
     ("reviews", "Review", "reviews"),
     ("guidelines", "Guidelines", "guidelines"),
 ]
+# A reviewer's way to what managers reach from Rankings.
+REVIEWING = [("rankings", "Agreement", "agreement")]
 PROJECT = [
     ("dashboard", "Dashboard", "dashboard"),
     ("progress", "Progress", "progress"),
@@ -77,7 +79,8 @@ def _navigation(project: Project | None, role: Role | None) -> list[Link]:
     """The flow for managers; for others their own pages, then what of the flow their role opens."""
     if role == Role.MANAGER:
         return _links(FLOW, project, role)
-    return [*_links(LABELING, project, role), *_links(FLOW, project, role), Link("me", "Me", reverse("me"))]
+    links = [*LABELING, *FLOW, *REVIEWING]
+    return [*_links(links, project, role), Link("me", "Me", reverse("me"))]
 
 
 def _own_links(project: Project | None, role: Role | None) -> list[Link]:

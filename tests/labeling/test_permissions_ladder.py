@@ -115,6 +115,13 @@ RULES: dict[str, str] = {
     "review": REVIEWER,
     "grades": REVIEWER,
     "grade": REVIEWER,
+    # Agreement: reviewers read all but the leaderboard, for they rank blind
+    "agreement": REVIEWER,
+    "agreement_anew": REVIEWER,
+    "biases": REVIEWER,
+    "biases_anew": REVIEWER,
+    "leaderboard": MANAGER,
+    "leaderboard_anew": MANAGER,
     # Data
     "snapshots": MANAGER,
     "snapshot_new": MANAGER,

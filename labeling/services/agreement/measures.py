@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class Grouping:
 class Line:
     """All measures of one group."""
 
-    key: Hashable
+    key: Any
     agreement: dict[TieRule, Figure]
     tau: Figure
     alpha: Figure

@@ -59,6 +59,10 @@ class Part:
     places: list[Place]
     duels: list[list[Duel]]  # by the order of places
 
+    @property
+    def rows(self) -> list[tuple[Place, list[Duel]]]:
+        return list(zip(self.places, self.duels, strict=True))
+
 
 @dataclass(frozen=True)
 class Board:

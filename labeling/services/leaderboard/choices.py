@@ -167,4 +167,4 @@ def _taken(drawn: Sequence[_Drawn], *, num_tasks: int, num_models: int) -> Float
                 cells.append(part.task_E * num_models + part.models_EL[:, place])
                 amounts.append(np.full(len(part.task_E), share))
     taken = np.bincount(np.concatenate(cells), np.concatenate(amounts), minlength=num_tasks * num_models)
-    return taken.reshape(num_tasks, num_models)
+    return taken.astype(np.float64).reshape(num_tasks, num_models)
