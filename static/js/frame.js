@@ -1,5 +1,7 @@
 // The frame's behaviour: colours, menus, search, movement in lists. Every part works without it, by plain links and forms.
 
+import { reachScrollers } from "./scrollers.js";
+
 const inField = (event) => event.target.closest?.("input, textarea, select, [contenteditable]");
 
 /* Colours: the server writes the cookie's choice into <html>, so that no page flashes; here only the switch itself. */
@@ -111,3 +113,6 @@ document.addEventListener("submit", (event) => {
   if (question && !window.confirm(question)) event.preventDefault();
 });
 document.querySelector(".flow a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
+/* Wide tables and formulas: reached by Tab only while they scroll. */
+new ResizeObserver(() => reachScrollers()).observe(document.body);

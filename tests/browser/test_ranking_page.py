@@ -436,7 +436,7 @@ def test_an_own_ranking_is_changed_from_the_history(open_as: Any, people: Any, a
 def test_the_api_describes_itself_without_another_host(open_as: Any, people: Any) -> None:
     page = open_as(people.labeler, "/api/docs/")
     expect(page.locator(".opblock-summary-path").first).to_contain_text("projects")
-    expect(page.locator(".opblock")).to_have_count(9)
+    expect(page.locator(".opblock").nth(8)).to_be_visible()
 
 
 def test_enter_on_a_flag_neither_skips_nor_submits(open_as: Any, people: Any, ask_to_rank: Any) -> None:

@@ -99,6 +99,7 @@ export class Compare {
       event.preventDefault();
       this.#rank(this.letters[this.active], Number(event.key));
     } else if (nameOf(event) === this.keys.compare) {
+      event.preventDefault(); // or the page's own handler would open it again
       this.dialog.close();
     }
   }
