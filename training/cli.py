@@ -30,6 +30,7 @@ from typing import IO, Any
 from training.contract import configs
 from training.contract.configs import STAGES, ConfigError, StageConfig
 from training.contract.rundir import EXIT_CANCELLED, EXIT_FAILED, EXIT_SUCCEEDED, RunDir, read_json, write_json
+from training.engine import processes
 from training.engine.device import keep_freed_memory, leave_a_core
 from training.engine.optim import NonFiniteError
 from training.engine.runlog import Cancelled, RunLog
@@ -56,6 +57,8 @@ def run_stage(stage: str, main: Stage, argv: Sequence[str] | None = None) -> int
         die_with_parent()
     run_dir = RunDir(arguments.run_dir)
     run_dir.create()
+    if processes.own_index():  # one of several: process 0 holds the lock and writes
+        return _run_locked(stage, main, run_dir, Path(arguments.config))
     try:
         with _only_process(run_dir):
             return _run_locked(stage, main, run_dir, Path(arguments.config))
@@ -111,16 +114,18 @@ def _run_locked(stage: str, main: Stage, run_dir: RunDir, config_path: Path) -> 
     if run_dir.manifest_path.exists():
         print(f"{run_dir.path} is complete already", file=sys.stderr)
         return EXIT_SUCCEEDED
-    log = RunLog(run_dir)
+    is_main = processes.own_index() == 0
+    log = RunLog(run_dir, writes=is_main)
     log.listen_for_cancel()
     try:
-        config = _load_config(stage, config_path, run_dir)
+        config = _load_config(stage, config_path, run_dir, keep=is_main)
         _quiet_libraries()
         keep_freed_memory()
         log.say(f"{leave_a_core()} threads")
         log.phase("load")
         result = main(config, run_dir, log)
-        run_dir.write_manifest(stage=stage, summary=result.summary, inputs=result.inputs)
+        if is_main:
+            run_dir.write_manifest(stage=stage, summary=result.summary, inputs=result.inputs)
         log.finish("succeeded")
         return EXIT_SUCCEEDED
     except Cancelled:
@@ -128,7 +133,12 @@ def _run_locked(stage: str, main: Stage, run_dir: RunDir, config_path: Path) -> 
         log.finish("cancelled")
         return EXIT_CANCELLED
     except Exception as error:  # the boundary: whatever it is, the status must say it
+        if not is_main:
+            print(f"process {processes.own_index()} failed: {type(error).__name__}: {error}", file=sys.stderr)
+            return EXIT_FAILED
         return _fail(error, run_dir, log)
+    finally:
+        processes.leave()
 
 
 def _fail(error: Exception, run_dir: RunDir, log: RunLog) -> int:
@@ -143,9 +153,11 @@ def _fail(error: Exception, run_dir: RunDir, log: RunLog) -> int:
     return EXIT_FAILED
 
 
-def _load_config(stage: str, path: Path, run_dir: RunDir) -> StageConfig:
+def _load_config(stage: str, path: Path, run_dir: RunDir, *, keep: bool) -> StageConfig:
     """Read, check and keep the config. The run directory's own copy never changes."""
     config = configs.load(stage, path)
+    if not keep:
+        return resolve_inputs(config, run_dir)
     kept = read_json(run_dir.config_path)
     if kept is None:
         write_json(run_dir.config_path, configs.dump(config))

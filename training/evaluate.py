@@ -23,7 +23,7 @@ from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, EvaluateConfig
 from training.contract.records import Message, PromptRow
 from training.contract.rundir import RunDir, file_sha256, read_json, write_json
-from training.engine import batches, data, device, measure, models, scoring, truthfulqa
+from training.engine import batches, data, device, measure, models, processes, scoring, truthfulqa
 from training.engine.batches import Cuts
 from training.engine.corpus import snapshot_stream
 from training.engine.report import reward_report, share_with_interval
@@ -37,6 +37,7 @@ Report = dict[str, Any]
 
 def main(config: EvaluateConfig, run_dir: RunDir, log: RunLog) -> Result:
     """The whole stage, top to bottom."""
+    processes.refuse_several("evaluate")
     # 1. Which parts there is data for, and which of them an earlier start has finished.
     bench = Bench(config)
     parts = [(name, measure_part) for name, measure_part in PARTS.items() if getattr(config, _DATA[name])]

@@ -24,7 +24,7 @@ from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, GenerateConfig
 from training.contract.records import PromptRow, RecordError, ResponseRow, canonical_line
 from training.contract.rundir import RunDir, write_bytes
-from training.engine import data, device, models
+from training.engine import data, device, models, processes
 from training.engine.batches import Cuts
 from training.engine.rollout import Responses, SamplingRule, row_uniforms, sample, sample_seed
 from training.engine.runlog import Cancelled, RunLog, throughput
@@ -37,6 +37,7 @@ Sampler = Callable[[Sequence[Wanted]], list[ResponseRow]]
 
 def main(config: GenerateConfig, run_dir: RunDir, log: RunLog) -> Result:
     """The whole stage, top to bottom."""
+    processes.refuse_several("generate")
     # 1. What is wanted: every prompt of the split, K times.
     snapshot = data.read_prompts(config.prompts)
     rows = [row for row in snapshot.rows if config.split in ("all", row.split)]

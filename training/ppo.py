@@ -8,7 +8,6 @@ them once. Each implementation detail and its source: docs/ppo-details.md. Each 
 
 import copy
 import itertools
-import os
 import resource
 import time
 from collections.abc import Mapping, Sequence
@@ -26,9 +25,10 @@ from training.engine import adapters, advantages, data, device, experience, meas
 from training.engine.batches import Cuts
 from training.engine.checkpoints import Checkpoints
 from training.engine.corpus import snapshot_stream
-from training.engine.learner import Learner, LearningRule, trainable, update_average
-from training.engine.optim import adamw
-from training.engine.rollout import SamplingRule, sample
+from training.engine.learner import Learner, LearningRule, update_average
+from training.engine.optim import adamw, trainable
+from training.engine.processes import Processes
+from training.engine.rollout import SamplingRule, sample, together
 from training.engine.runlog import Cancelled, RunLog
 from training.engine.schedule import Alarm, Schedule, TextPieces, warmed_up
 from training.engine.text import Text, load_text
@@ -50,9 +50,10 @@ class Progress:
 def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     """The whole stage, top to bottom."""
     # 1. Where to compute, and every source of chance.
-    _refuse_several_processes()
     compute = device.choose(config)
     models.check_kernels(config, compute.device)
+    processes = Processes.join(compute)
+    _check_shares(config, processes)
     device.seed_everything(config.seed)
 
     # 2. Prompts (train and valid), and pretraining text when γ is above 0.
@@ -71,38 +72,44 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     for name, model in (("policy", policy), ("reward model", reward)):
         log.say(f"{name}: " + packing.enable_where_possible(model, wanted=config.packing))
     judges = _judges(config, policy, reward)
-    log.say(f"policy: {models.describe(policy)}; value: {models.describe(judges.value)}; on {compute.device}")
+    log.say(
+        f"policy: {models.describe(policy)}; value: {models.describe(judges.value)}; on {compute.device}, {processes}"
+    )
     average = [parameter.detach().clone() for parameter in trainable(policy)]
 
     # 4. What learns, in which order things come, how responses are sampled.
-    learner = _learner(config, judges, compute)
-    schedule = _schedule(config)
+    learner = _learner(config, judges, compute, processes)
+    schedule = _schedule(config, processes)
     sampling = _sampling(config, text)
     pieces = _pieces(config, text, compute)
     num_iterations = config.num_episodes // config.batch_size
     log.plan(num_iterations)
 
     # 5. Go on from the latest checkpoint, or measure where we start.
-    checkpoints = Checkpoints(run_dir.checkpoints, say=log.say)
+    checkpoints = Checkpoints(run_dir.checkpoints, say=log.say, processes=processes)
+    processes.seed(config.seed)
     found = checkpoints.load_latest()
     if found is not None:
         progress = _restore(found[1], learner, average, config)
         log.resume(progress.iteration)
     else:
-        run_dir.truncate_metrics(0)
+        log.resume(0)
         progress = Progress(kl_coef=config.kl_coef, alarm=Alarm(kl_budget=config.kl_budget))
-        progress.before = _measure(judges, valid, sampling=sampling, config=config, compute=compute)
+        progress.before = _measure(judges, valid, processes, sampling=sampling, config=config, compute=compute)
 
     # 6. The loop.
     log.phase("train")
     while progress.iteration < num_iterations and not progress.is_stopped:
         iteration, times = progress.iteration, [time.monotonic()]
 
-        # 6a. Sample: left-padded prompts, each row with its own random numbers.
+        # 6a. Sample: left-padded prompts, each row with its own random numbers. Each process samples its own rows.
         ids = [prompt.ids for prompt in schedule.prompts(train, iteration)]
-        uniforms_BR = schedule.uniforms(iteration, num_draws=config.max_new_tokens)
+        own = schedule.rows(iteration)
+        uniforms_BR = schedule.uniforms(iteration, rows=own, num_draws=config.max_new_tokens)
         with compute.autocast():
-            responses = sample(policy, ids, uniforms_BR, rule=sampling)
+            responses = sample(policy, [ids[row] for row in own], uniforms_BR, rule=sampling)
+        parts = processes.gather((own, responses.to("cpu")))
+        responses = together(parts, pad_token_id=text.pad_id, device=compute.device)
         rows = [responses.row(index) for index in range(len(ids))]
         episodes = scoring.episodes(ids, rows, pad_token_id=text.pad_id, device=compute.device)
         times.append(time.monotonic())
@@ -111,7 +118,8 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
         plans = schedule.plans(iteration)
         with compute.autocast():
             judgement = experience.judge(judges, episodes, plans[0], temperature=config.temperature)
-            padding_difference = experience.padding_difference(reward, episodes.rows(plans[0][0][0]))
+            padding_difference = experience.padding_difference(judges.reward, episodes.rows(plans[0][0][0]))
+        judgement = experience.whole(judgement, processes)
         rule = _reward_rule(config, progress.kl_coef)
         batch = experience.experience(judgement, episodes, responses.has_end_B, rule=rule)
         times.append(time.monotonic())
@@ -131,7 +139,7 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
             "ppo/learning_rate": learning_rate,
             "ppo/alarm": float(progress.alarm.is_ringing),
             "ppo/sampler_difference": experience.sampler_difference(responses, judgement, episodes.mask_BR),
-            "ppo/padding_difference": padding_difference,
+            "ppo/padding_difference": max(processes.gather(padding_difference)),
             "ppo/episodes": float(progress.iteration * config.batch_size),
         }
         log.metrics(progress.iteration, figures | _speed(times, episodes))
@@ -139,18 +147,20 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
 
         # 6e. Keep a checkpoint when it is time; stop when asked.
         is_last = progress.is_stopped or progress.iteration == num_iterations
-        if log.cancel_asked or is_last or progress.iteration % config.checkpoint_every == 0:
+        is_cancelled = processes.any(log.cancel_asked)
+        if is_cancelled or is_last or progress.iteration % config.checkpoint_every == 0:
             checkpoints.save(progress.iteration, _state(learner, average, progress))
         log.step_done(progress.iteration)
-        if log.cancel_asked and not is_last:
+        if is_cancelled and not is_last:
             raise Cancelled
 
     # 7. Publish the moving average of the weights, and measure what it is worth.
     log.phase("publish")
     _copy_weights(average, trainable(policy))
-    after = _measure(judges, valid, sampling=sampling, config=config, compute=compute)
+    after = _measure(judges, valid, processes, sampling=sampling, config=config, compute=compute)
     adapters.merge(policy)
-    models.save_model(policy, text, run_dir.outputs / "model")
+    if processes.is_main:
+        models.save_model(policy, text, run_dir.outputs / "model")
     log.say(f"valid prompts before {progress.before} and after {after}")
     return Result(
         summary=_summary(progress, after, config),
@@ -158,10 +168,12 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     )
 
 
-def _refuse_several_processes() -> None:
-    """Copies that do not share gradients would each train a policy of their own and overwrite one another."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("device", "is one process for PPO so far; start it without a multi-process launcher")
+def _check_shares(config: PPOConfig, processes: Processes) -> None:
+    """Every process has rows of every minibatch; one without would wait for the others."""
+    if config.minibatch_size % processes.count:
+        raise ConfigError("minibatch_size", f"must be a multiple of the {processes.count} processes")
+    if config.ptx_coef and config.minibatch_size * config.ptx_examples_per_episode < processes.count:
+        raise ConfigError("ptx_examples_per_episode", f"leaves some of the {processes.count} processes without text")
 
 
 def _shared_text(config: PPOConfig) -> Text:
@@ -223,7 +235,7 @@ def _judges(config: PPOConfig, policy: Any, reward: Any) -> experience.Models:
     return experience.Models(policy=policy, reference=reference, value=value, reward=reward.requires_grad_(False))
 
 
-def _learner(config: PPOConfig, judges: experience.Models, compute: device.Compute) -> Learner:
+def _learner(config: PPOConfig, judges: experience.Models, compute: device.Compute, processes: Processes) -> Learner:
     return Learner(
         policy=judges.policy,
         value=judges.value,
@@ -239,16 +251,19 @@ def _learner(config: PPOConfig, judges: experience.Models, compute: device.Compu
             temperature=config.temperature,
         ),
         autocast=compute.autocast,
+        processes=processes,
     )
 
 
-def _schedule(config: PPOConfig) -> Schedule:
+def _schedule(config: PPOConfig, processes: Processes) -> Schedule:
     return Schedule(
         seed=config.seed,
         batch_size=config.batch_size,
         minibatch_size=config.minibatch_size,
         micro_batch_size=config.micro_batch_size,
         num_inner_epochs=config.num_inner_epochs,
+        process=processes.index,
+        num_processes=processes.count,
     )
 
 
@@ -334,6 +349,7 @@ def _peak_memory_mib() -> float:
 def _measure(
     judges: experience.Models,
     prompts: Sequence[measure.NamedPrompt],
+    processes: Processes,
     *,
     sampling: SamplingRule,
     config: PPOConfig,
@@ -345,13 +361,13 @@ def _measure(
     with compute.autocast():
         answers = measure.answer(
             judges.policy,
-            prompts,
+            processes.share(prompts),
             measure.Judges(reference=judges.reference, reward=judges.reward),
             rule=sampling,
             seed=config.seed,
             batch_size=config.batch_size,
         )
-    return measure.summary(answers)
+    return measure.summary(answers.whole(processes))
 
 
 def _state(learner: Learner, average: Sequence[Tensor], progress: Progress) -> dict[str, Any]:
@@ -362,7 +378,7 @@ def _state(learner: Learner, average: Sequence[Tensor], progress: Progress) -> d
         "policy_optimizer": learner.policy_optimizer.state_dict(),
         "value_optimizer": learner.value_optimizer.state_dict(),
         "average": list(average),
-        "rng": device.rng_state(),
+        "rng": learner.processes.rng_state(),
         "kl_coef": progress.kl_coef,
         "iteration": progress.iteration,
         "is_stopped": progress.is_stopped,
@@ -378,7 +394,7 @@ def _restore(state: Mapping[str, Any], learner: Learner, average: Sequence[Tenso
     learner.policy_optimizer.load_state_dict(state["policy_optimizer"])
     learner.value_optimizer.load_state_dict(state["value_optimizer"])
     _copy_weights(state["average"], average)
-    device.restore_rng_state(state["rng"])
+    learner.processes.restore_rng_state(state["rng"], seed=config.seed)
     return Progress(
         kl_coef=state["kl_coef"],
         alarm=Alarm(kl_budget=config.kl_budget, rewards=state["rewards"], kls=state["kls"]),

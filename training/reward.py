@@ -27,12 +27,13 @@ from torch import Tensor
 from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, RewardConfig
 from training.contract.rundir import RunDir, write_json
-from training.engine import adapters, batches, data, models
+from training.engine import adapters, batches, data, models, optim
 from training.engine.batches import Cuts, Element
 from training.engine.checkpoints import Checkpoints
-from training.engine.device import Compute, choose, restore_rng_state, rng_state, seed_everything
+from training.engine.device import Compute, choose, seed_everything
 from training.engine.losses import kwise_losses, pad_rankings
 from training.engine.optim import adamw, check_finite, cosine_lr, optimiser_step
+from training.engine.processes import Processes
 from training.engine.report import judged_pairs, reward_report
 from training.engine.rewards import LAYOUTS, choose_layout, flat_rankings, laid_out, packs, score_all, token_rows
 from training.engine.runlog import Cancelled, RunLog, throughput
@@ -44,6 +45,7 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 1. The SFT model with a fresh scalar head, in fp32, dropout off for the whole run
     compute = choose(config)
     models.check_kernels(config, compute.device)
+    processes = Processes.join(compute)
     seed_everything(config.seed)
     text = load_text(config.init_model)
     model = models.reward_from_policy(config.init_model, text, seed=config.seed)
@@ -52,8 +54,15 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
     )
     models.prepare_training(model, config)
     layout, why = choose_layout(model, config.layout)
-    setup = Setup(config=config, compute=compute, text=text, model=model.to(compute.device), layout=layout)
-    log.say(f"{models.describe(model)} on {compute.device}; layout: {layout}")
+    setup = Setup(
+        config=config,
+        compute=compute,
+        processes=processes,
+        text=text,
+        model=model.to(compute.device),
+        layout=layout,
+    )
+    log.say(f"{models.describe(model)} on {compute.device}, {processes}; layout: {layout}")
     if why:
         log.say(f"layout {layout} instead of {config.layout}: {why}")
 
@@ -71,8 +80,9 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
 
     # 4. Go on where a killed run stopped
     optimizer = adamw(model, config)
-    checkpoints = Checkpoints(run_dir.checkpoints, say=log.say)
-    done, best = resume(checkpoints, model, optimizer, log)
+    checkpoints = Checkpoints(run_dir.checkpoints, say=log.say, processes=processes)
+    processes.seed(config.seed)
+    done, best = resume(checkpoints, setup, optimizer, log)
 
     # 5. Learn
     log.phase("train")
@@ -100,16 +110,17 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
 
         # 6. Keep what a resumed run needs
         is_due = (step + 1) % config.checkpoint_every == 0 or step + 1 == num_steps
-        if is_better or is_due or log.cancel_asked:
+        is_cancelled = processes.any(log.cancel_asked)
+        if is_better or is_due or is_cancelled:
             state = {
                 "model": adapters.state(model),
                 "optimizer": optimizer.state_dict(),
-                "rng": rng_state(),
+                "rng": processes.rng_state(),
                 "best": best,
             }
             checkpoints.save(step + 1, state, best=best)
         log.step_done(step + 1)
-        if log.cancel_asked:
+        if is_cancelled:
             raise Cancelled
 
     # 7. The chosen weights; the bias that makes the mean of the reference 0
@@ -119,7 +130,8 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
     adapters.merge(model)
     bias = -mean_reference(setup, material)
     models.set_reward_bias(model, bias)
-    models.save_model(model, text, run_dir.outputs / "model")
+    if processes.is_main:
+        models.save_model(model, text, run_dir.outputs / "model")
 
     # 8. The report
     scores = setup.scores(material.all)
@@ -131,7 +143,8 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
         "bias_reference": material.reference_name,
         "num_parameters": models.num_parameters(model),
     } | material.counts
-    write_json(run_dir.outputs / "report.json", report)
+    if processes.is_main:
+        write_json(run_dir.outputs / "report.json", report)
     log.say(describe(report))
     return Result(summary=report, inputs=material.hashes)
 
@@ -142,21 +155,23 @@ class Setup:
 
     config: RewardConfig
     compute: Compute
+    processes: Processes
     text: Text
     model: Any
     layout: str
 
     def scores(self, elements: Sequence[Element]) -> list[list[float]]:
         """The score of each response of each element."""
-        return score_all(
+        scores = score_all(
             self.model,
-            elements,
+            self.processes.share(elements),
             layout="rows" if self.layout == "pairs" else self.layout,
             max_elements=self.config.micro_batch_size,
             max_tokens=self.config.max_forward_tokens,
             compute=self.compute,
             pad_id=self.text.pad_id,
         )
+        return self.processes.whole(scores)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +245,8 @@ def learn(
     """One optimiser step: the weighted mean over the rankings of the batch. Returns metrics."""
     total_weight = sum(weight for _, _, weight in flat_rankings(elements))
     sums = {"loss": 0.0, "right": 0.0, "pairs": 0.0, "score": 0.0, "responses": 0.0}
-    placed = [laid_out(element, layout=setup.layout, divisor=setup.config.divisor) for element in elements]
+    own = setup.processes.share(elements)
+    placed = [laid_out(element, layout=setup.layout, divisor=setup.config.divisor) for element in own]
     limits = {"max_elements": setup.config.micro_batch_size, "max_tokens": setup.config.max_forward_tokens}
     for pack in packs(placed, layout=setup.layout, **limits):
         part = [placed[index] for index in pack]
@@ -241,6 +257,8 @@ def learn(
             check_finite("reward/loss", loss.item(), partial(token_rows, part, pad_id=setup.text.pad_id))
             (loss / total_weight).backward()  # type: ignore[no-untyped-call]
         _add(sums, loss.item(), scores_N.detach(), part)
+    setup.processes.sum_gradients(optim.trainable(setup.model))
+    sums = setup.processes.sum_figures(sums)
     norm = optimiser_step(
         [optimizer],
         learning_rate=learning_rate,
@@ -285,7 +303,7 @@ def mean_reference(setup: Setup, material: Material) -> float:
 
 
 def resume(
-    checkpoints: Checkpoints, model: Any, optimizer: torch.optim.Optimizer, log: RunLog
+    checkpoints: Checkpoints, setup: Setup, optimizer: torch.optim.Optimizer, log: RunLog
 ) -> tuple[int, tuple[int, float] | None]:
     """Restore the latest good checkpoint: (steps done, best so far)."""
     found = checkpoints.load_latest()
@@ -293,9 +311,9 @@ def resume(
         log.resume(0)
         return 0, None
     step, state = found
-    adapters.load_state(model, state["model"])
+    adapters.load_state(setup.model, state["model"])
     optimizer.load_state_dict(state["optimizer"])
-    restore_rng_state(state["rng"])
+    setup.processes.restore_rng_state(state["rng"], seed=setup.config.seed)
     log.resume(step)
     return step, tuple(state["best"]) if state["best"] else None
 

@@ -27,9 +27,10 @@ from training.contract.rundir import RunDir, write_json
 from training.engine import adapters, batches, corpus, data, models, packing
 from training.engine.batches import Cuts, Example
 from training.engine.checkpoints import Checkpoints
-from training.engine.device import Compute, choose, restore_rng_state, rng_state, seed_everything
-from training.engine.measure import Judges, NamedPrompt, answer, summary
-from training.engine.optim import adamw, check_finite, cosine_lr, muon_and_adamw, optimiser_step
+from training.engine.device import Compute, choose, seed_everything
+from training.engine.measure import Judges, NamedPrompt, answer
+from training.engine.optim import adamw, check_finite, cosine_lr, muon_and_adamw, optimiser_step, trainable
+from training.engine.processes import Processes
 from training.engine.rollout import SamplingRule
 from training.engine.runlog import Cancelled, RunLog, throughput
 from training.engine.scoring import Episodes, episodes, response_logprobs
@@ -44,11 +45,12 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 1. The model, in fp32, and where to compute
     compute = choose(config)
     models.check_kernels(config, compute.device)
+    processes = Processes.join(compute)
     seed_everything(config.seed)
     text, model = load_model(config)
     models.prepare_training(model, config)
-    setup = Setup(config=config, compute=compute, text=text, model=model.to(compute.device))
-    log.say(f"{models.describe(model)} on {compute.device}")
+    setup = Setup(config=config, compute=compute, processes=processes, text=text, model=model.to(compute.device))
+    log.say(f"{models.describe(model)} on {compute.device}, {processes}")
     log.say(packing.enable_where_possible(model, wanted=config.packing))
 
     # 2. What it learns from, and what measures it
@@ -62,7 +64,8 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
     log.say(f"{plan.pretrain_steps} steps of pretraining, {plan.sft_steps} of SFT; selection by {judge_name}")
 
     # 4. Go on where a killed run stopped
-    checkpoints = Checkpoints(run_dir.checkpoints, say=log.say)
+    checkpoints = Checkpoints(run_dir.checkpoints, say=log.say, processes=processes)
+    processes.seed(config.seed)
     done, best, optimizers = resume(setup, plan, checkpoints, log)
 
     # 5. Learn
@@ -88,12 +91,14 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
 
         # 6. Keep what a resumed run needs
         is_due = (step + 1) % config.checkpoint_every == 0 or step + 1 == plan.num_steps
-        if is_better or is_due or log.cancel_asked:
+        is_cancelled = processes.any(log.cancel_asked)
+        if is_better or is_due or is_cancelled:
             optimizer_states = [optimizer.state_dict() for optimizer in optimizers]
-            state = {"model": adapters.state(model), "optimizers": optimizer_states, "rng": rng_state(), "best": best}
+            chance = processes.rng_state()
+            state = {"model": adapters.state(model), "optimizers": optimizer_states, "rng": chance, "best": best}
             checkpoints.save(step + 1, state, best=best)
         log.step_done(step + 1)
-        if log.cancel_asked:
+        if is_cancelled:
             raise Cancelled
 
     # 7. Publish the best measured weights
@@ -102,7 +107,6 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
     adapters.load_state(model, checkpoints.load(chosen)["model"])
     adapters.merge(model)
     models.set_residual_dropout(model, 0.0)
-    models.save_model(model, text, run_dir.outputs / "model")
     report = {
         "selected_by": judge_name,
         "selected_step": chosen,
@@ -113,7 +117,9 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
         "num_cut_prompts": material.cuts.prompts,
         "num_cut_responses": material.cuts.responses,
     }
-    write_json(run_dir.outputs / "report.json", report)
+    if processes.is_main:
+        models.save_model(model, text, run_dir.outputs / "model")
+        write_json(run_dir.outputs / "report.json", report)
     log.say(f"published step {chosen}, selected by {judge_name}")
     return Result(summary=report, inputs=material.hashes)
 
@@ -124,6 +130,7 @@ class Setup:
 
     config: SFTConfig
     compute: Compute
+    processes: Processes
     text: Text
     model: Any
 
@@ -284,20 +291,25 @@ def learn(
     setup.model.train()
     num_targets = sum(len(example.response) for example in examples)
     total = 0.0
-    for part in setup.packs(examples):
+    for part in setup.packs(setup.processes.share(examples)):
         with setup.compute.autocast():
             logprobs_BR = response_logprobs(setup.model, setup.episodes(part), temperature=1.0)
-        loss = -logprobs_BR.sum() / num_targets
-        check_finite(f"{name}/loss", loss.item(), partial(token_rows, part, text=setup.text))
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.item()
+        part_loss = -logprobs_BR.sum() / num_targets
+        check_finite(f"{name}/loss", part_loss.item(), partial(token_rows, part, text=setup.text))
+        part_loss.backward()  # type: ignore[no-untyped-call]
+        total += part_loss.item()
+    setup.processes.sum_gradients(trainable(setup.model))
     norm = optimiser_step(
         optimizers,
         learning_rate=learning_rate,
         max_grad_norm=setup.config.max_grad_norm,
         batch=partial(token_rows, examples, text=setup.text),
     )
-    values = {f"{name}/loss": total, f"{name}/learning_rate": learning_rate, f"{name}/gradient_norm": norm}
+    values = {
+        f"{name}/loss": setup.processes.sum(total),
+        f"{name}/learning_rate": learning_rate,
+        f"{name}/gradient_norm": norm,
+    }
     return values, sum(len(example.prompt) + len(example.response) for example in examples)
 
 
@@ -322,13 +334,12 @@ class LossJudge:
     def measure(self, setup: Setup, material: Material) -> float:
         """Mean loss in nats per response token of the validation demonstrations."""
         setup.model.eval()
-        total, num_targets = 0.0, 0
-        for part in setup.packs(material.valid):
+        total = 0.0
+        for part in setup.packs(setup.processes.share(material.valid)):
             with setup.compute.autocast():
                 logprobs_BR = response_logprobs(setup.model, setup.episodes(part), temperature=1.0)
             total -= float(logprobs_BR.double().sum())
-            num_targets += sum(len(example.response) for example in part)
-        return total / num_targets
+        return setup.processes.sum(total) / sum(len(example.response) for example in material.valid)
 
 
 class RewardJudge:
@@ -355,13 +366,14 @@ class RewardJudge:
         with setup.compute.autocast():
             answers = answer(
                 setup.model,
-                material.prompts,
+                setup.processes.share(material.prompts),
                 Judges(reward=self.reward),
                 rule=rule,
                 seed=config.seed,
                 batch_size=config.micro_batch_size,
             )
-        return summary(answers)["reward"]
+        rewards = setup.processes.whole(answers.rewards)
+        return sum(rewards) / len(rewards)
 
 
 def resume(
@@ -378,7 +390,7 @@ def resume(
     adapters.load_state(setup.model, state["model"])
     for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(values)
-    restore_rng_state(state["rng"])
+    setup.processes.restore_rng_state(state["rng"], seed=setup.config.seed)
     return step, tuple(state["best"]) if state["best"] else None, optimizers
 
 

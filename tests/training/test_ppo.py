@@ -182,14 +182,6 @@ def test_a_reward_model_with_another_tokenizer_is_refused_by_name(world: World, 
     assert status.error["field"] == "reward_model"
 
 
-def test_several_processes_are_refused_instead_of_training_apart(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert run("ppo", world.ppo, tmp_path / "run") == 1
-    assert "one process" in (tmp_path / "run" / "log.txt").read_text()
-
-
 def test_the_defaults_are_those_of_the_paper_where_size_does_not_matter() -> None:
     for name in configs.PRESETS:
         values = configs.preset("ppo", name)

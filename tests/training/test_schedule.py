@@ -1,4 +1,4 @@
-"""What happens at which iteration is a function of seed, process and iteration alone."""
+"""What happens at which iteration is a function of seed and iteration alone, however many processes share it."""
 
 from typing import Any
 
@@ -40,31 +40,37 @@ def test_a_batch_may_be_larger_than_the_number_of_prompts() -> None:
     assert sorted(prompt.name for prompt in batch[:5]) == ["p0", "p1", "p2", "p3", "p4"]
 
 
-def test_processes_share_one_order_and_never_take_the_same_place_in_it() -> None:
-    alone = names(plan(batch_size=8), 5)
-    halves = [plan(process=process, num_processes=2) for process in (0, 1)]
-    together = [prompt.name for n in range(5) for half in halves for prompt in half.prompts(PROMPTS, n)]
-    assert together == alone
+def test_processes_share_every_batch_and_every_minibatch_evenly() -> None:
+    alone, halves = plan(batch_size=8), [plan(batch_size=8, process=process, num_processes=2) for process in (0, 1)]
+    for iteration in range(3):
+        assert sorted(row for half in halves for row in half.rows(iteration)) == alone.rows(iteration) == list(range(8))
+        assert [half.prompts(PROMPTS, iteration) for half in halves] == [alone.prompts(PROMPTS, iteration)] * 2
+        whole = [set(torch.cat(minibatch).tolist()) for minibatch in alone.plans(iteration)[0]]
+        parts = [[set(torch.cat(minibatch).tolist()) for minibatch in half.plans(iteration)[0]] for half in halves]
+        assert [first | second for first, second in zip(*parts, strict=True)] == whole
+        assert [len(part) for half in parts for part in half] == [1] * 8
 
 
 def test_every_process_iteration_and_seed_draws_other_numbers() -> None:
-    drawn = [
-        plan(seed=seed, process=process).uniforms(iteration, num_draws=3)
-        for seed in (0, 1)
-        for process in (0, 1)
-        for iteration in (0, 1)
-    ]
+    drawn = []
+    for seed in (0, 1):
+        for process in (0, 1):
+            half = plan(seed=seed, process=process, num_processes=2)
+            drawn += [half.uniforms(iteration, rows=half.rows(iteration), num_draws=3) for iteration in (0, 1)]
     everything = torch.cat([numbers.flatten() for numbers in drawn])
-    assert len(set(everything.tolist())) == len(everything) == 8 * 4 * 3
-    assert torch.equal(plan().uniforms(1, num_draws=3), plan().uniforms(1, num_draws=3))
+    assert len(set(everything.tolist())) == len(everything) == 8 * 2 * 3
+    again = plan().uniforms(1, rows=[0, 1], num_draws=3)
+    assert torch.equal(plan().uniforms(1, rows=[1], num_draws=3)[0], again[1])
 
 
-def test_every_process_shuffles_its_own_rows_and_reads_other_text() -> None:
-    first, second = (plan(batch_size=32, process=process, num_processes=2) for process in (0, 1))
-    assert not torch.equal(torch.cat(first.plans(0)[0][0]), torch.cat(second.plans(0)[0][0]))
-    pieces = schedule.TextPieces(num_pieces=2, num_tokens=5, pad_token_id=0, device="cpu")
-    texts = [next(half.text(list(range(100, 400)), 0, pieces=pieces)).input_ids_BT for half in (first, second)]
-    assert not torch.equal(texts[0], texts[1])
+def test_processes_share_the_text_that_one_process_reads() -> None:
+    pieces = schedule.TextPieces(num_pieces=4, num_tokens=5, pad_token_id=0, device="cpu")
+    alone, *halves = (
+        next(each.text(list(range(100, 400)), 0, pieces=pieces)).input_ids_BT.tolist()
+        for each in (plan(), *(plan(process=process, num_processes=2) for process in (0, 1)))
+    )
+    assert sorted(halves[0] + halves[1]) == sorted(alone)
+    assert len(halves[0]) == len(halves[1]) == 2
 
 
 def test_inner_epochs_shuffle_anew() -> None:

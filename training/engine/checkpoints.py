@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.contract.rundir import file_sha256, read_json, write_json
+from training.engine.processes import ALONE, Processes
 
 KEEP_LAST: Final = 2
 _FILES: Final = ("tensors.safetensors", "state.json")
@@ -33,11 +34,13 @@ class CheckpointError(RuntimeError):
 
 
 class Checkpoints:
-    """The `checkpoints/` folder of a run. `say` takes a line for the run's log."""
+    """The `checkpoints/` folder of a run. `say` takes a line for the run's log. Of several processes the main one
+    writes, and the others wait until it is done; all read."""
 
-    def __init__(self, folder: Path, *, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, *, say: Callable[[str], None], processes: Processes = ALONE) -> None:
         self.folder = folder
         self._say = say
+        self._processes = processes
         folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, step: int, state: Mapping[str, Any], *, best: tuple[int, float] | None = None) -> None:
@@ -45,6 +48,11 @@ class Checkpoints:
 
         `best` is (step, value) of the best step so far, which may be this one: its checkpoint is not pruned.
         """
+        if self._processes.is_main:
+            self._save(step, state, best)
+        self._processes.wait()
+
+    def _save(self, step: int, state: Mapping[str, Any], best: tuple[int, float] | None) -> None:
         temporary = self.folder / f".tmp-{os.getpid()}"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()

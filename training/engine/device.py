@@ -35,7 +35,8 @@ def choose(config: StageConfig) -> Compute:
         raise ConfigError("device", "is 'cuda', but torch finds no GPU")
     use_gpu = has_gpu and config.device != "cpu"
     use_bf16 = config.precision == "bf16" or (config.precision == "auto" and use_gpu)
-    return Compute(torch.device("cuda" if use_gpu else "cpu"), torch.bfloat16 if use_bf16 else torch.float32)
+    gpu = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if "LOCAL_RANK" in os.environ else torch.device("cuda")
+    return Compute(gpu if use_gpu else torch.device("cpu"), torch.bfloat16 if use_bf16 else torch.float32)
 
 
 def keep_freed_memory() -> None:

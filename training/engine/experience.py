@@ -5,13 +5,14 @@ Sources of each detail: docs/ppo-details.md.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from training.engine import advantages
+from training.engine.processes import Processes
 from training.engine.rollout import Responses
 from training.engine.scoring import (
     Episodes,
@@ -70,10 +71,16 @@ class Experience:
     figures: dict[str, float]
 
 
-def make_plan(num_rows: int, *, minibatch_size: int, micro_batch_size: int, seed: int) -> Plan:
-    """A shuffled pass over all rows. The same seed gives the same pass, so nothing of it needs a checkpoint."""
+def make_plan(
+    num_rows: int, *, minibatch_size: int, micro_batch_size: int, seed: int, own: Tensor | None = None
+) -> Plan:
+    """A shuffled pass over all rows, or over those of `own`, which keep their minibatches. The same seed gives the same
+    pass, so nothing of it needs a checkpoint."""
     order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(seed))
-    return [list(torch.split(minibatch, micro_batch_size)) for minibatch in torch.split(order, minibatch_size)]
+    minibatches = torch.split(order, minibatch_size)
+    if own is not None:
+        minibatches = tuple(rows[torch.isin(rows, own)] for rows in minibatches)
+    return [[rows for rows in torch.split(minibatch, micro_batch_size) if len(rows)] for minibatch in minibatches]
 
 
 @torch.no_grad()
@@ -95,6 +102,11 @@ def judge(models: Models, episodes: Episodes, plan: Plan, *, temperature: float)
         result["values_BR"][rows, :width] = response_values(models.value, part)
         rewards_B[rows] = end_rewards(models.reward, part)
     return Judgement(rewards_B=rewards_B, **result)
+
+
+def whole(judgement: Judgement, processes: Processes) -> Judgement:
+    """The judgement of all rows, of which each process has judged its own; the others are 0 in it."""
+    return Judgement(**{item.name: processes.sum_tensor(getattr(judgement, item.name)) for item in fields(Judgement)})
 
 
 def experience(judgement: Judgement, episodes: Episodes, has_end_B: Tensor, *, rule: RewardRule) -> Experience:

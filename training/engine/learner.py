@@ -2,7 +2,8 @@
 
 Shape legend: B episodes, R response positions. Masks are boolean and True means keep.
 The losses are means over the response tokens of a whole minibatch, so cutting it into micro-batches changes nothing but
-rounding. The pretraining loss is a mean over its text tokens, and γ (`ptx_coef`) multiplies that mean.
+rounding; sharing it between processes, whose gradients are added up, neither. The pretraining loss is a mean over its
+text tokens, and γ (`ptx_coef`) multiplies that mean.
 """
 
 import math
@@ -17,8 +18,9 @@ from torch import Tensor
 from training.engine.advantages import masked_mean
 from training.engine.experience import Experience, Plan
 from training.engine.models import learning
-from training.engine.optim import NonFiniteError
+from training.engine.optim import NonFiniteError, trainable
 from training.engine.ppo_losses import policy_loss, value_loss
+from training.engine.processes import ALONE, Processes
 from training.engine.scoring import Episodes, response_logprobs, response_values
 
 Figures = dict[str, float]
@@ -48,6 +50,7 @@ class Learner:
     value_optimizer: torch.optim.Optimizer
     rule: LearningRule
     autocast: Callable[[], AbstractContextManager[Any]]
+    processes: Processes = ALONE
 
     def learn(self, batch: Experience, plans: Sequence[Plan], ptx: Iterator[Episodes]) -> Figures:
         """One optimiser step per minibatch of every plan; the mean of each figure over those steps.
@@ -68,6 +71,9 @@ class Learner:
                 figures["ppo/first_ratio_error"] = figures["ppo/ratio_error"]
             if self.rule.ptx_coef:
                 figures |= self._accumulate_ptx(next(ptx), measure_ratio=is_first)
+            else:
+                self.processes.sum_gradients(trainable(self.policy))
+            self.processes.sum_gradients(trainable(self.value))
         for name, metric, model, optimizer in (
             ("policy", "ppo/policy_gradient_norm", self.policy, self.policy_optimizer),
             ("value", "ppo/value_gradient_norm", self.value, self.value_optimizer),
@@ -82,7 +88,7 @@ class Learner:
 
     def _accumulate_ppo(self, batch: Experience, minibatch: Sequence[Tensor]) -> Figures:
         """Gradients of policy and value loss of one minibatch, micro-batch by micro-batch."""
-        num_tokens = sum(int(batch.episodes.mask_BR[rows].sum()) for rows in minibatch)
+        num_tokens = self.processes.sum(sum(int(batch.episodes.mask_BR[rows].sum()) for rows in minibatch))
         figures: Figures = {}
         for rows in minibatch:
             loss, part = self._ppo_loss(batch, rows)
@@ -93,7 +99,7 @@ class Learner:
             for name, value in part.items():
                 worst = name == "ppo/ratio_error"
                 figures[name] = max(figures.get(name, 0.0), value) if worst else figures.get(name, 0.0) + share * value
-        return figures
+        return self.processes.sum_figures(figures, largest=("ppo/ratio_error",))
 
     def _ppo_loss(self, batch: Experience, rows: Tensor) -> tuple[Tensor, Figures]:
         part = batch.episodes.rows(rows)
@@ -127,12 +133,15 @@ class Learner:
         return policy.loss + self.rule.value_coef * value.loss, figures
 
     def _accumulate_ptx(self, text: Episodes, *, measure_ratio: bool) -> Figures:
-        """Add γ times the gradient of the pretraining loss to the policy's PPO gradient."""
+        """Add γ times the gradient of the pretraining loss to the policy's PPO gradient, over all processes."""
         parameters = trainable(self.policy)
+        if measure_ratio:
+            self.processes.sum_gradients(parameters)
         ppo_gradients = [_gradient(parameter).clone() for parameter in parameters] if measure_ratio else []
         if measure_ratio:
             self.policy_optimizer.zero_grad(set_to_none=True)
         loss = self._backward_text(text)
+        self.processes.sum_gradients(parameters)
         figures = {"ppo/ptx_loss": loss}
         if measure_ratio:
             ptx_norm = _norm([_gradient(parameter) for parameter in parameters])
@@ -142,7 +151,7 @@ class Learner:
         return figures
 
     def _backward_text(self, text: Episodes) -> float:
-        num_tokens, total = int(text.mask_BR.sum()), 0.0
+        num_tokens, total = self.processes.sum(int(text.mask_BR.sum())), 0.0
         for rows in torch.split(torch.arange(len(text)), self.rule.ptx_micro_batch_size):
             part = text.rows(rows)
             with self.autocast():
@@ -152,12 +161,7 @@ class Learner:
                 raise NonFiniteError("the pretraining loss is not finite", {"input_ids": part.input_ids_BT})
             (self.rule.ptx_coef * loss).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
-        return total
-
-
-def trainable(model: Any) -> list[Tensor]:
-    """The parameters that learn, in the model's own order."""
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return self.processes.sum(total)
 
 
 @torch.no_grad()

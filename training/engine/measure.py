@@ -4,13 +4,14 @@ Measuring draws the same random numbers for the same prompt each time, so that t
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from training.engine import advantages
+from training.engine.processes import Processes
 from training.engine.rollout import SamplingRule, row_uniforms, sample
 from training.engine.scoring import Episodes, end_rewards, episodes, response_logprobs
 
@@ -32,6 +33,10 @@ class Answers:
     has_end: list[bool]
     rewards: list[float]
     kl: list[float]
+
+    def whole(self, processes: Processes) -> "Answers":
+        """The answers of all processes, each of which answered its share of the prompts once."""
+        return Answers(**{item.name: processes.whole(getattr(self, item.name)) for item in fields(Answers)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,9 +23,14 @@ class NonFiniteError(RuntimeError):
         self.tensors = dict(tensors)
 
 
+def trainable(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that learn, in the model's own order."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
 def adamw(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
     """AdamW over all weights; the learning rate is set at each step. Weight decay spares vectors (biases, norms)."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parameters = trainable(model)
     groups = [
         {"params": [item for item in parameters if item.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [item for item in parameters if item.ndim < 2], "weight_decay": 0.0},

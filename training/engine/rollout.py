@@ -9,7 +9,7 @@ and on its own name, not on its neighbours, on the order of the batch, or on a r
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -45,6 +45,10 @@ class Responses:
     logprobs_BR: Tensor
     lengths_B: Tensor
     has_end_B: Tensor
+
+    def to(self, device: Any) -> "Responses":
+        """The same on another device."""
+        return Responses(**{item.name: getattr(self, item.name).to(device) for item in fields(self)})
 
     def row(self, index: int) -> list[int]:
         """Token ids of one response, its end token included."""
@@ -92,6 +96,23 @@ def sample(
     logits_BV = output.logits[:, -1].repeat_interleave(num_samples, dim=0)
     mask_BP = mask_NP.repeat_interleave(num_samples, dim=0)
     return _Decoder(model, cache, mask_BP, uniforms_BR, rule).run(logits_BV)
+
+
+def together(parts: Sequence[tuple[Sequence[int], Responses]], *, pad_token_id: int, device: Any) -> Responses:
+    """The responses of several processes as one batch: each part with the rows of the batch that it holds."""
+    num_rows = sum(len(rows) for rows, _ in parts)
+    width = max(part.tokens_BR.shape[1] for _, part in parts)
+    tokens_BR = torch.full((num_rows, width), pad_token_id, device=device)
+    logprobs_BR = torch.zeros((num_rows, width), device=device)
+    lengths_B = torch.zeros(num_rows, dtype=torch.long, device=device)
+    has_end_B = torch.zeros(num_rows, dtype=torch.bool, device=device)
+    for rows, found in parts:
+        part, index = found.to(device), torch.tensor(rows, device=device)
+        tokens_BR[index, : part.tokens_BR.shape[1]] = part.tokens_BR
+        logprobs_BR[index, : part.tokens_BR.shape[1]] = part.logprobs_BR
+        lengths_B[index] = part.lengths_B
+        has_end_B[index] = part.has_end_B
+    return Responses(tokens_BR=tokens_BR, logprobs_BR=logprobs_BR, lengths_B=lengths_B, has_end_B=has_end_B)
 
 
 def left_padded(rows: Sequence[Sequence[int]], pad_token_id: int, *, device: Any) -> tuple[Tensor, Tensor]:

@@ -20,10 +20,14 @@ class Cancelled(Exception):  # noqa: N818 - not an error
 
 
 class RunLog:
-    """One stage's run. Steps count from 1 over all phases; `num_steps` is the total."""
+    """One stage's run. Steps count from 1 over all phases; `num_steps` is the total.
 
-    def __init__(self, run_dir: RunDir) -> None:
+    Of several processes one writes; the others only listen for a cancel.
+    """
+
+    def __init__(self, run_dir: RunDir, *, writes: bool = True) -> None:
         self.run_dir = run_dir
+        self._writes = writes
         self.cancel_asked = False
         self._phase, self._step, self._num_steps = "start", 0, 0
         previous = run_dir.read_status()
@@ -33,6 +37,8 @@ class RunLog:
 
     def say(self, message: str) -> None:
         """A line for people: into log.txt, and to stderr unless that is log.txt already."""
+        if not self._writes:
+            return
         line = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())} {message}\n"
         with self.run_dir.log_path.open("a", encoding="utf-8") as file:
             file.write(line)
@@ -53,14 +59,16 @@ class RunLog:
 
     def resume(self, step: int) -> None:
         """Go on after `step` (0: from the start): metrics of later steps, which will be done again, are dropped."""
-        self.run_dir.truncate_metrics(step)
+        if self._writes:
+            self.run_dir.truncate_metrics(step)
         self._step = step
         if step:
             self.say(f"going on after step {step}")
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """One line of metrics. Write those of a step before its checkpoint, or a resumed run lacks them."""
-        self.run_dir.append_metrics(step, values)
+        if self._writes:
+            self.run_dir.append_metrics(step, values)
 
     def step_done(self, step: int) -> None:
         """Progress: updates the status (at most twice a second) and the ETA."""
@@ -86,6 +94,8 @@ class RunLog:
 
     def _write_status(self, state: str, error: dict[str, str] | None = None) -> None:
         self._status_at = time.monotonic()
+        if not self._writes:
+            return
         self.run_dir.write_status(
             Status(
                 state=state,

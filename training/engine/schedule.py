@@ -1,7 +1,7 @@
 """What happens at which PPO iteration: prompts, random numbers, learning rate, pretraining text, and the alarm.
 
-Everything here is a function of (seed, process, iteration), so a resumed run needs no position in any stream but the
-iteration itself.
+Everything here is a function of (seed, iteration), so a resumed run needs no position in any stream but the iteration
+itself. Several processes go through the very batches of one process: each has its own rows of them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,47 +41,56 @@ class Schedule:
     num_processes: int = 1
 
     def prompts(self, prompts: Sequence[NamedPrompt], iteration: int) -> list[NamedPrompt]:
-        """This process's batch: each pass over the prompts is a fresh shuffle, and takes every prompt once."""
-        width = self.batch_size * self.num_processes
-        first = iteration * width + self.process * self.batch_size
+        """The batch of all processes: each pass over the prompts is a fresh shuffle, and takes every prompt once."""
+        first = iteration * self.batch_size
         return [prompts[self._shuffled(position, len(prompts))] for position in range(first, first + self.batch_size)]
 
-    def uniforms(self, iteration: int, *, num_draws: int) -> Tensor:
-        """The random numbers that sample this batch, [B, num_draws]; other processes draw others."""
-        names = [f"{self.process}/{iteration}/{row}" for row in range(self.batch_size)]
-        return row_uniforms(names, seed=self.seed, num_draws=num_draws)
+    def rows(self, iteration: int) -> list[int]:
+        """The rows of the batch that this process samples and learns from: its share of every first minibatch."""
+        first = self._plan(iteration, epoch=0, micro_batch_size=self.minibatch_size)
+        return sorted(row for (rows,) in first for row in rows[self.process :: self.num_processes].tolist())
+
+    def uniforms(self, iteration: int, *, rows: Sequence[int], num_draws: int) -> Tensor:
+        """The random numbers that sample these rows of the batch, [rows, num_draws]; no two rows have the same."""
+        return row_uniforms([f"0/{iteration}/{row}" for row in rows], seed=self.seed, num_draws=num_draws)
 
     def plans(self, iteration: int) -> list[Plan]:
-        """The shuffled passes over this batch, one per inner epoch."""
+        """The shuffled passes over this process's rows of the batch, one per inner epoch. The minibatches are those of
+        all processes; in later inner epochs a process may have more rows of one than of another."""
+        own = torch.tensor(self.rows(iteration))
         return [
-            make_plan(
-                self.batch_size,
-                minibatch_size=self.minibatch_size,
-                micro_batch_size=self.micro_batch_size,
-                seed=self._number(iteration * self.num_inner_epochs + epoch),
-            )
+            self._plan(iteration, epoch=epoch, micro_batch_size=self.micro_batch_size, own=own)
             for epoch in range(self.num_inner_epochs)
         ]
 
     def text(self, stream: Sequence[int], iteration: int, *, pieces: TextPieces) -> Iterator[Episodes]:
-        """Pretraining text for each minibatch of this iteration, without end; the learner takes what it needs."""
+        """This process's share of the pretraining text of each minibatch of this iteration, without end; the learner
+        takes what it needs."""
         step = iteration * self.num_inner_epochs * (self.batch_size // self.minibatch_size)
         while True:
             found = text_batch(
                 stream, num_pieces=pieces.num_pieces, length=pieces.num_tokens, step=step, seed=self._number(0)
             )
-            rows = [[*piece.prompt, *piece.response] for piece in found]
+            rows = [[*piece.prompt, *piece.response] for piece in found[self.process :: self.num_processes]]
             yield text_episodes(rows, pad_token_id=pieces.pad_token_id, device=pieces.device)
             step += 1
 
+    def _plan(self, iteration: int, *, epoch: int, micro_batch_size: int, own: Tensor | None = None) -> Plan:
+        return make_plan(
+            self.batch_size,
+            minibatch_size=self.minibatch_size,
+            micro_batch_size=micro_batch_size,
+            seed=self._number(iteration * self.num_inner_epochs + epoch),
+            own=own,
+        )
+
     def _shuffled(self, position: int, num_items: int) -> int:
         epoch, index = divmod(position, num_items)
-        order = torch.randperm(num_items, generator=torch.Generator().manual_seed(self._number(epoch, shared=True)))
+        order = torch.randperm(num_items, generator=torch.Generator().manual_seed(self._number(epoch, stream=0)))
         return int(order[index])
 
-    def _number(self, counter: int, *, shared: bool = False) -> int:
-        process = 0 if shared else self.process + 1
-        return (self.seed * 1_000_003 + process) * 1_000_003 + counter
+    def _number(self, counter: int, *, stream: int = 1) -> int:
+        return (self.seed * 1_000_003 + stream) * 1_000_003 + counter
 
 
 def warmed_up(peak: float, iteration: int, *, warmup_iterations: int) -> float:
