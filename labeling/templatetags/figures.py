@@ -16,9 +16,9 @@ from labeling.services.agreement import Figure
 
 register = template.Library()
 NOTHING = "–"
-BAR_WIDTH, BAR_HEIGHT, PAD = 160, 16, 5
-TREND_WIDTH, TREND_HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 220, 44, 12, 12, 28
-NUM_LABELS = 6
+BAR_WIDTH, BAR_HEIGHT, PAD = 120, 16, 5
+TREND_WIDTH, TREND_HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 220, 48, 12, 12, 28
+NUM_LABELS = 8
 
 
 @register.filter
@@ -86,7 +86,7 @@ def heat_around_half(value: float | None) -> str:
 
 @register.inclusion_tag("agreement/parts/interval_bar.html")
 def interval_bar(
-    figure: Figure | None, lowest: float, highest: float, mark: float | None = None, words: str = ""
+    figure: Figure | None, lowest: float, highest: float, mark: float | None = None, width: int = BAR_WIDTH
 ) -> dict[str, Any]:
     """`mark` is what to compare with: chance, or nothing at all."""
 
@@ -94,20 +94,19 @@ def interval_bar(
         if value is None:
             return None
         within = (max(lowest, min(highest, value)) - lowest) / ((highest - lowest) or 1)
-        return round(PAD + within * (BAR_WIDTH - 2 * PAD), 1)
+        return round(PAD + within * (width - 2 * PAD), 1)
 
     known = figure or Figure(None)
     return {
-        "width": BAR_WIDTH,
+        "width": width,
         "height": BAR_HEIGHT,
         "middle": BAR_HEIGHT / 2,
         "start": PAD,
-        "end": BAR_WIDTH - PAD,
+        "end": width - PAD,
         "value": x(known.value),
         "low": x(known.low),
         "high": x(known.high),
         "mark": x(mark),
-        "words": words,
     }
 
 
@@ -127,7 +126,7 @@ def trend(rows: Sequence[Any]) -> dict[str, Any]:
         if row.share.value is not None
     ]
     every = max(1, -(-len(rows) // NUM_LABELS))
-    grid = [lowest + (highest - lowest) * step / 4 for step in range(5)]
+    grid = [step / 10 for step in range(round(lowest * 10), 11)]
     return {
         "width": TREND_WIDTH,
         "height": TREND_HEIGHT,
@@ -164,4 +163,4 @@ def _percent(value: float) -> str:
 
 
 def _signed(value: float, decimals: int) -> str:
-    return f"{value:,.{decimals}f}".replace("-", "−")
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}".replace("-", "−")  # + 0.0: never “−0.00”

@@ -55,6 +55,7 @@ def show(request: ProjectRequest) -> HttpResponseBase:
         "matrix": _matrix(report, ties, people),
         "tables": _tables(report, ties),
         "weeks": [_row(line, ties, f"{line.key:%-d %b %Y}") for line in report.by["week"]],
+        "left_out": _left_out(report.coverage),
         "own": [(step.label, step.agreement[ties]) for step in report.distances.own],
         "mean": [(step.label, step.agreement[ties]) for step in report.distances.mean],
         "worst": _worst(request, report.worst[ties]),
@@ -140,15 +141,31 @@ def _row(line: Line, ties: TieRule, label: str, person: User | None = None) -> R
     return Row(label=label, share=line.agreement[ties], line=line, person=person)
 
 
-def _tables(report: agreement.Report, ties: TieRule) -> list[tuple[str, list[Row]]]:
-    """What tasks are told apart by; a table of one line tells nothing."""
+def _left_out(coverage: agreement.Coverage) -> list[str]:
+    """What there is of these; a row of zeros is noise."""
+    counts = [
+        (coverage.num_alone, "of tasks that only one person ranked"),
+        (coverage.num_without_order, "“none is acceptable”"),
+        (coverage.num_surplus, "surplus"),
+        (coverage.num_void, "void"),
+        (coverage.num_replaced, "replaced by an edit"),
+        (coverage.num_tests, "of qualification, known answers and hidden repeats"),
+        (coverage.num_decisions, "by reviewers who decided"),
+    ]
+    return [f"{num:,} {words}" for num, words in counts if num]
+
+
+def _tables(report: agreement.Report, ties: TieRule) -> list[tuple[str, str, list[Row]]]:
+    """(title, head of the first column, rows) by what tasks are told apart by."""
     named = {
-        "By use case": [_row(line, ties, UseCase(line.key).label) for line in report.by["use_case"]],
-        "By language": [_row(line, ties, str(line.key or NO_NAME)) for line in report.by["language"]],
-        "By data set": [_row(line, ties, str(line.key or NO_NAME)) for line in report.by["dataset"]],
-        "By number of responses": [_row(line, ties, f"{line.key} responses") for line in report.by["num_responses"]],
+        ("By use case", "Use case"): [_row(line, ties, UseCase(line.key).label) for line in report.by["use_case"]],
+        ("By language", "Language"): [_row(line, ties, str(line.key or NO_NAME)) for line in report.by["language"]],
+        ("By data set", "Data set"): [_row(line, ties, str(line.key or NO_NAME)) for line in report.by["dataset"]],
+        ("By number of responses", "Responses"): [
+            _row(line, ties, str(line.key)) for line in report.by["num_responses"]
+        ],
     }
-    return [(title, rows) for title, rows in named.items() if rows]
+    return [(title, first, rows) for (title, first), rows in named.items() if len(rows) > 1]
 
 
 def _matrix(report: agreement.Report, ties: TieRule, people: dict[Any, User]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The leaderboard: models by strength, who beat whom how often, and how many comparisons more would settle it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -137,17 +137,19 @@ class _Ranked:
         return Part(places=places, duels=[[self._duel(one, other) for other in ids] for one in ids])
 
     def _place(self, group: list[int], row: int, log_B: Floats, chance_B: Floats) -> Place:
-        model, num = group[row], int(self.num_MM[group[row]].sum())
+        model, never = group[row], self._never(group[row])
         score, wins = (self._figure(values_B, model=model) for values_B in (MIDDLE + POINTS * log_B, chance_B))
+        if never:  # the prior alone holds it, and resamples of the same wins hide how little is known
+            score, wins = (replace(known, low=None, high=None, why_not=f"never {never}") for known in (score, wins))
         return Place(
             model_id=self.models[model][0],
             name=self.models[model][1],
             score=score,
             wins=wins,
-            num_comparisons=num,
+            num_comparisons=int(self.num_MM[model].sum()),
             num_rankings=int(self.num_rankings_M[model]),
             more_wanted=more_wanted(wins),
-            never=self._never(model),
+            never=never,
         )
 
     def _figure(self, values_B: Floats, *, model: int) -> Figure:
@@ -157,7 +159,7 @@ class _Ranked:
 
     def _never(self, model: int) -> str:
         won, num = self.won_MM[model].sum(), self.num_MM[model].sum()
-        return "" if 0 < won < num else "lost" if num and won == num else "won"
+        return "" if 0 < won < num or not num else "lost" if won == num else "won"
 
     def _duel(self, one: int, other: int) -> Duel:
         num = int(self.num_MM[one, other])

@@ -172,6 +172,8 @@ def test_models_that_never_met_are_said_and_not_mixed() -> None:
     assert (found.num_rankings, found.num_of_one_model) == (3, 1)
     never = {place.model_id: place.never for part in found.parts for place in part.places}
     assert never == {1: "lost", 2: "won", 3: "lost", 5: "lost", 4: "won"}
+    top = found.parts[0].places[0]
+    assert (top.score.low, top.wins.low, top.more_wanted) == (None, None, None)  # nobody can tell by how much
 
 
 def test_nothing_to_compare_is_an_empty_board() -> None:
