@@ -48,6 +48,8 @@ def _required_in_production(name: str, default: str) -> str:
 SECRET_KEY = _secret_key()
 # What finds personal data in prompts: "patterns", or "presidio" besides (the extra `pii`).
 PERSONAL_DATA = env.str("PODIUM_PERSONAL_DATA", "patterns")
+# What tells a language where the script does not: "script" (nothing more), or "lingua" (the extra `languages`).
+LANGUAGE_DETECTION = env.str("PODIUM_LANGUAGE_DETECTION", "script")
 ALLOWED_HOSTS = env.list("PODIUM_ALLOWED_HOSTS", default=[] if IS_PRODUCTION else ["*"])
 CSRF_TRUSTED_ORIGINS = env.list("PODIUM_TRUSTED_ORIGINS", default=[])
 

@@ -1,1 +1,28 @@
 """System checks: what would otherwise be found by a user."""
+
+from importlib.util import find_spec
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+# Setting → its values, each with the module it needs and the extra that brings it.
+OPTIONAL: dict[str, dict[str, tuple[str, str] | None]] = {
+    "PERSONAL_DATA": {"patterns": None, "presidio": ("presidio_analyzer", "pii")},
+    "LANGUAGE_DETECTION": {"script": None, "lingua": ("lingua", "languages")},
+}
+
+
+@register()
+def optional_parts_are_installed(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A setting that asks for an extra says so at start, not at the first prompt."""
+    found: list[CheckMessage] = []
+    for name, values in OPTIONAL.items():
+        chosen = getattr(settings, name)
+        if chosen not in values:
+            known = " or ".join(f"“{value}”" for value in values)
+            found.append(Error(f"PODIUM_{name} is “{chosen}”.", hint=f"Set it to {known}.", id="podium.E001"))
+        elif (needs := values[chosen]) and find_spec(needs[0]) is None:
+            hint = f"Install it with: pip install 'podium[{needs[1]}]'."
+            found.append(Error(f"PODIUM_{name} is “{chosen}”, which is not installed.", hint=hint, id="podium.E002"))
+    return found

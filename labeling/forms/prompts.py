@@ -3,10 +3,10 @@
 from typing import Any
 
 from django import forms
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from labeling.models import Project, Prompt, PromptSource, Response, Split, UseCase
-from labeling.services import kinds_of_prompt
+from labeling.services import annotations, kinds_of_prompt, personal_data
 from labeling.services.imports import reasons, texts
 
 ANY = ("", "Any")
@@ -20,6 +20,8 @@ class PromptFilterForm(forms.Form):
     split = forms.ChoiceField(required=False, choices=[ANY, *Split.choices])
     dataset = forms.ChoiceField(required=False, label="Data set")
     source = forms.ChoiceField(required=False, choices=[ANY, *PromptSource.choices])
+    personal_data = forms.ChoiceField(required=False, label="Personal data")
+    label = forms.ChoiceField(required=False, label="Label")
     responses = forms.ChoiceField(required=False, choices=[ANY, ("with", "With"), ("without", "Without")])
     state = forms.ChoiceField(
         required=False, choices=[("", "In use"), ("retired", "Retired"), ("all", "All")], label="State"
@@ -30,6 +32,13 @@ class PromptFilterForm(forms.Form):
         self.project = project
         self._choices("language", "None known")
         self._choices("dataset", "None")
+        self.fields["personal_data"].choices = [  # type: ignore[attr-defined]
+            ANY,
+            ("any", "Some kind"),
+            ("none", "None seen"),
+            *((kind, kind) for kind in personal_data.KINDS),
+        ]
+        self.fields["label"].choices = [ANY, *((label, label) for label in project.prompt_labels)]  # type: ignore[attr-defined]
 
     def _choices(self, name: str, nothing: str) -> None:
         values = Prompt.objects.filter(project=self.project).order_by(name).values_list(name, flat=True).distinct()
@@ -49,12 +58,21 @@ class PromptFilterForm(forms.Form):
         for name in ("language", "dataset"):
             if asked[name]:
                 prompts = prompts.filter(**{name: "" if asked[name] == "-" else asked[name]})
+        if asked["personal_data"]:
+            prompts = prompts.filter(_has_personal_data(asked["personal_data"]))
+        if asked["label"]:
+            prompts = prompts.filter(annotations.has_label(project=self.project, label=asked["label"]))
         if asked["state"] != "all":
             prompts = prompts.filter(is_retired=asked["state"] == "retired")
         if asked["responses"]:
             has = Exists(Response.objects.filter(prompt=OuterRef("pk")))
             prompts = prompts.filter(has if asked["responses"] == "with" else ~has)
         return prompts.filter(text__icontains=asked["q"]) if asked["q"] else prompts
+
+
+def _has_personal_data(asked: str) -> Q:
+    known = {"any": ~Q(personal_data=[]), "none": Q(personal_data=[])}
+    return known.get(asked) or Q(personal_data__contains=[asked])
 
 
 def language(given: str) -> str:

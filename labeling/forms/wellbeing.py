@@ -12,6 +12,9 @@ def read_survey(post: QueryDict, kind: str) -> dict[str, str]:
     return {question.name: post.get(question.name, "") for question in QUESTIONS[kind]}
 
 
+DEFAULT_WEEKS = 4
+
+
 class HoursForm(forms.Form):
     weeks = forms.ChoiceField(
         required=False,
@@ -21,7 +24,7 @@ class HoursForm(forms.Form):
     emails = forms.BooleanField(required=False, label="With e-mail addresses")
 
     def num_weeks(self) -> int:
-        return int(self.cleaned_data["weeks"] or 8) if self.is_valid() else 8
+        return int(self.cleaned_data["weeks"] or DEFAULT_WEEKS) if self.is_valid() else DEFAULT_WEEKS
 
 
 class WithdrawForm(forms.Form):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db.models import Count
-from django.db.models.functions import MD5, Left
+from django.db.models.functions import MD5, Left, Right
 
 from labeling.models import Project, Prompt
 from labeling.models.prompts import PREFIX_CHARS
@@ -20,9 +20,12 @@ MAX_GROUPS: Final = 100
 MAX_IN_GROUP: Final = 50
 
 
+ENDING_CHARS: Final = 80
+
+
 @dataclass(frozen=True)
 class Group:
-    """Prompts near to the first of them, which is the oldest."""
+    """Prompts near to the first of them, which is the oldest. Each has its `ending`: that is where they differ."""
 
     prompts: list[Prompt]
     is_cut: bool = False  # more prompts begin like these than were looked at
@@ -56,7 +59,9 @@ def groups(*, project: Project) -> list[Group]:
     found: list[Group] = []
     for beginning in shared:
         alike = rows.annotate(prefix=MD5(Left("text", PREFIX_CHARS))).filter(prefix=beginning["prefix"])
-        prompts = list(alike.defer("messages").order_by("pk")[:MAX_CANDIDATES])
+        prompts = list(
+            alike.annotate(ending=Right("text", ENDING_CHARS)).defer("messages").order_by("pk")[:MAX_CANDIDATES]
+        )
         found += [Group(group[:MAX_IN_GROUP], is_cut=beginning["num"] > MAX_CANDIDATES) for group in _split(prompts)]
     return sorted(found, key=lambda group: -group.num)
 

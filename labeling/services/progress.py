@@ -111,7 +111,9 @@ def _count(project: Project) -> Progress:
         kinds=kinds,
         days=days,
         num_active=_num_active(project),
-        forecast=forecast(num_left=num_left, days=[day.num for day in days[-PACE_DAYS:]], today=timezone.localdate()),
+        forecast=forecast(
+            num_left=num_left, days=work_done.by_last_days(project, days=PACE_DAYS), today=timezone.localdate()
+        ),
         people=_people(project),
     )
 

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
@@ -62,6 +63,20 @@ def by_day(project: Project, *, days: int, labeler: User | None = None) -> list[
         grouped = recent.annotate(day=TruncDate("created_at")).values_list("day").annotate(num=Count("pk"))
         counts.update(dict(grouped))
     return [Day(day, counts[day]) for day in (since + timedelta(days=number) for number in range(days))]
+
+
+def by_last_days(project: Project, *, days: int) -> list[int]:
+    """Tasks done in each of the last spans of 24 hours, the oldest first: a day that has just begun is no slow day."""
+    now = timezone.now()
+    edges = [now - timedelta(days=back) for back in range(days, -1, -1)]
+    spans = {
+        f"span_{place}": Count("pk", filter=Q(created_at__gt=start, created_at__lte=end))
+        for place, (start, end) in enumerate(pairwise(edges))
+    }
+    counts: Counter[str] = Counter()
+    for rows in answers(project).values():
+        counts.update(rows.filter(created_at__gt=edges[0], revision=1).order_by().aggregate(**spans))
+    return [counts[name] for name in spans]
 
 
 def hours(project: Project, *, labeler: User, since: date | None = None) -> Hours:

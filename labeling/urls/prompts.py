@@ -2,12 +2,14 @@
 
 from django.urls import URLPattern, path
 
-from labeling.views import imports, prompts, rankings, tasks, writing
+from labeling.views import imports, prompt_care, prompts, rankings, tasks, writing
 
 urlpatterns: list[URLPattern] = [
     path("prompts/", prompts.show_all, name="prompts"),
     path("prompts/add/", prompts.add, name="prompt_add"),
     path("prompts/select/", prompts.select, name="prompts_select"),
+    path("prompts/similar/", prompt_care.similar, name="prompts_similar"),
+    path("prompts/suggest/", prompt_care.take, name="prompts_suggest"),
     path("prompts/ask/", writing.ask, name="prompts_ask"),
     path("prompts/<uuid:uid>/", prompts.show, name="prompt"),
     path("responses/<uuid:uid>/clear/", prompts.clear_response, name="response_clear"),

@@ -20,7 +20,7 @@ from labeling.models import Demonstration, Prompt, Ranking, Response, Role, Task
 from labeling.permissions import ProjectRequest, member
 from labeling.services import annotations, asking, selection, tasks
 from labeling.services import prompts as service
-from labeling.views import keyset
+from labeling.views import keyset, prompt_care
 
 MAX_SELECTED = 500
 SHOWN_CHARS = 240
@@ -147,6 +147,8 @@ def select(request: ProjectRequest) -> HttpResponseBase:
     """The page between ticking prompts and doing something with them. `done` is set by its own form."""
     action = request.POST.get("action", "")
     chosen, scope = _chosen(request)
+    if action == "suggest" and chosen.exists():
+        return prompt_care.offer(request, chosen, _list_address(request))
     if action not in ACTIONS or not chosen.exists():
         messages.warning(request, "No prompt was chosen. Tick some, or choose all that the filters find.")
         return redirect(_list_address(request))

@@ -72,6 +72,8 @@ def show(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
         "rankings": rankings,
         "matrix": _matrix(task, rankings),
         "demonstrations": _demonstrations(task),
+        "written": task.written_prompts.filter(replaced_by__isnull=True).select_related("labeler", "prompt"),
+        "annotated": task.annotations.filter(replaced_by__isnull=True).select_related("labeler").order_by("pk"),
         "slots": task.slots.select_related("holder").order_by("number"),
         "skips": task.skips.select_related("labeler"),
         "form": TaskChangeForm(initial={"num_wanted": task.num_wanted, "priority": task.priority}),

@@ -4,6 +4,21 @@ from django.conf import settings
 
 from labeling.services.personal_data import patterns
 
+# All kinds that either finds, for the filter.
+KINDS = (
+    "e-mail",
+    "phone",
+    "payment card",
+    "IBAN",
+    "social security number",
+    "name",
+    "IP address",
+    "crypto wallet",
+    "medical licence",
+    "passport",
+    "health number",
+)
+
 
 def find(text: str) -> list[str]:
     """The kinds found, sorted; never the data themselves, which must not reach a log."""

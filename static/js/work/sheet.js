@@ -34,13 +34,19 @@ export function openSheets(work, kinds, open) {
     bindDialogs(form, { signal });
     foldPrompt(form);
     standBelowBar(form, { signal });
-    bindKeys({ ...own.keys, s: () => openSkip(form), g: () => openGuidelines(), "Ctrl+Enter": submit }, { signal });
+    bindFixedKeys({ ...own.keys, s: () => openSkip(form), g: () => openGuidelines(), "Ctrl+Enter": submit }, signal);
     form.querySelector("[data-plain]")?.setAttribute("hidden", "");
     form.classList.add("work--live");
   }
 
   window.addEventListener("popstate", () => location.reload());
   start();
+}
+
+/* key → function: these pages have few keys, and the same for everybody. */
+function bindFixedKeys(actions, signal) {
+  const keys = Object.fromEntries(Object.keys(actions).map((key) => [key, key]));
+  bindKeys(keys, { ...actions, digit: (digit) => actions[digit]?.() }, { signal });
 }
 
 function openSkip(form) {

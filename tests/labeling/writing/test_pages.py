@@ -16,9 +16,9 @@ def page_of(task: Task) -> str:
 
 def test_the_start_page_shows_a_kind_only_while_something_of_it_is_open(people: People, ask: Any) -> None:
     client = as_(people.labeler)
-    assert b"Start writing prompts" not in client.get("/p/tea/work/").content
+    assert b">Write prompts</button>" not in client.get("/p/tea/work/").content
     ask()
-    assert b"Start writing prompts" in client.get("/p/tea/work/").content
+    assert b">Write prompts</button>" in client.get("/p/tea/work/").content
     answer = client.post("/p/tea/work/next/", {"kind": "write_prompt"})
     assert answer["Location"] == page_of(Task.objects.get())
 
