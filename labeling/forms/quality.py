@@ -22,7 +22,7 @@ class QualificationSetForm(forms.Form):
         max_value=100,
         initial=75,
         label="Flags, %",
-        help_text="Yes-or-no answers that agree with yours. Asked for only if you flag something.",
+        help_text="Counts if you flag something.",
     )
     cutoff_grade = forms.FloatField(
         min_value=1, max_value=7, initial=6, label="Written answers, mean grade", help_text="Of 7, given by reviewers."

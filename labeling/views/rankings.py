@@ -23,7 +23,7 @@ AGREEMENT_SECONDS = 60
 def show_all(request: ProjectRequest) -> HttpResponseBase:
     form = RankingFilterForm(request.GET, project=request.project)
     found = form.apply()
-    rows = found.select_related("labeler", "task__prompt", "void", "replaced_by", "adjudicates").defer(
+    rows = found.select_related("labeler", "task__prompt", "task__review", "void", "replaced_by", "adjudicates").defer(
         "task__prompt__messages"
     )
     page = keyset.page_of(rows, request)

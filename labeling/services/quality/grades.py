@@ -53,6 +53,11 @@ class Standing:
     trend: list[float | None] = field(default_factory=list)  # by week, both kinds together
     last: datetime | None = None
 
+    @property
+    def has_trend(self) -> bool:
+        """One week is no trend."""
+        return sum(share is not None for share in self.trend) > 1
+
 
 def graded(project: Project, *, labeler: User | None = None) -> list[Graded]:
     """All that was graded in a project, newest first: known answers and repeats. Answers without an order are not."""

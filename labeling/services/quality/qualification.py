@@ -117,6 +117,11 @@ def hand_out(*, set_id: int, labeler: User) -> Slot | None:
     return places.hand(task=task, labeler=labeler) if task else None
 
 
+def count_left(*, set_id: int, labeler: User, kind: str) -> int:
+    """Tasks of the set that this labeler can still be given."""
+    return places.not_touched_by(labeler, _tasks_for(set_id, labeler)).filter(kind=kind).count()
+
+
 def answered(*, task: Task, labeler: User) -> Qualification | None:
     """Call after each answer or skip of a qualification task: decides when it was the last one.
 

@@ -40,6 +40,9 @@ _UNPASSED: Final = """
                               AND q.state IN ('passed', 'waived')))
 """
 _LOCK: Final = "pg_advisory_xact_lock(%(project_key)s, %(labeler_key)s), "
+_SETS: Final = {kind: _UNPASSED.format(kind=kind) for kind in ("rank", "demonstrate")}
+_WITH_LOCK: Final = _FACTS.format(lock=_LOCK, **_SETS)
+_WITHOUT_LOCK: Final = _FACTS.format(lock="", **_SETS)
 
 
 @dataclass(frozen=True)
@@ -65,17 +68,14 @@ def lock(project: Project, labeler: User) -> Standing:
 
     Fifty clicks at once must not hold fifty tasks.
     """
-    return _ask(project, labeler, lock=_LOCK)
+    return _ask(_WITH_LOCK, project, labeler)
 
 
 def of(project: Project, labeler: User) -> Standing:
-    return _ask(project, labeler, lock="")
+    return _ask(_WITHOUT_LOCK, project, labeler)
 
 
-def _ask(project: Project, labeler: User, *, lock: str) -> Standing:
-    statement = _FACTS.format(
-        lock=lock, rank=_UNPASSED.format(kind="rank"), demonstrate=_UNPASSED.format(kind="demonstrate")
-    )
+def _ask(statement: str, project: Project, labeler: User) -> Standing:
     values = {
         "project": project.pk,
         "labeler": labeler.pk,
