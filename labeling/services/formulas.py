@@ -42,6 +42,8 @@ LATEX_ERRORS = (
 
 # Environments that the converter does not know, in words that it does. Columns are kept, numbering is not.
 _ALIGNED = r"(?:align|aligned|alignat\*?|alignedat|eqnarray\*?)"
+_FENCES = {"p": ("(", ")"), "b": ("[", "]"), "B": (r"\{", r"\}"), "v": ("|", "|"), "V": (r"\|", r"\|")}
+_FENCED: Final = re.compile(r"\\(begin|end)\{([pbBvV])matrix\}")
 _REWRITTEN: Final = [
     (re.compile(r"\\begin\{(?:alignat\*?|alignedat)\}\s*\{\d+\}"), r"\\begin{align*}"),
     (re.compile(r"\\(begin|end)\{" + _ALIGNED + r"\}(?:\[[tbc]\])?"), r"\\\1{align*}"),
@@ -50,7 +52,7 @@ _REWRITTEN: Final = [
     (re.compile(r"\\begin\{rcases\}(.*?)\\end\{rcases\}", re.S), r"\\left.\\begin{matrix}\1\\end{matrix}\\right\\}"),
     (re.compile(r"\\(?:begin|end)\{(?:equation\*?|displaymath|math)\}"), ""),
     (re.compile(r"\\(?:nonumber|notag)(?![a-zA-Z])|\\label\{[^{}]*\}"), ""),
-]
+]  # fmt: skip
 _STANDS_ALONE = re.compile(r"\\begin\{((?:align|alignat|gather|multline|equation|eqnarray)\*?)\}")
 
 
@@ -75,9 +77,16 @@ def read_formulas(markdown: MarkdownIt) -> None:
 
 
 def _in_known_words(source: str) -> str:
+    source = _FENCED.sub(_fence, source)
     for pattern, words in _REWRITTEN:
         source = pattern.sub(words, source)
     return source
+
+
+def _fence(found: re.Match[str]) -> str:
+    """A matrix and its fences as one thing: they grow with it, and an exponent stands at the whole."""
+    left, right = _FENCES[found[2]]
+    return rf"{{\left{left}\begin{{matrix}}" if found[1] == "begin" else rf"\end{{matrix}}\right{right}}}"
 
 
 def _display_in_text(state: StateInline, silent: bool) -> bool:

@@ -111,6 +111,12 @@ def test_columns_of_an_environment_are_columns(environment):
     assert "<mtext>(1)" not in html  # numbers of equations mean nothing here
 
 
+def test_an_exponent_of_a_matrix_stands_at_the_whole():
+    html = to_html("$\\begin{pmatrix} a & b \\end{pmatrix}^{-1}$")
+    assert "<msup><mrow>" in html
+    assert html.index("<mtable>") < html.index("</mtable>") < html.index(">)</mo>") < html.index("<mn>1</mn>")
+
+
 def test_an_environment_may_stand_by_itself_between_paragraphs():
     html = to_html("We have\n\\begin{align}\na &= b \\\\\nc &= d\n\\end{align}\nand so on.")
     assert html.count("<mtr>") == 2
@@ -126,7 +132,7 @@ def test_what_is_no_formula_is_left_as_text(text):
 def test_thousands_of_openings_without_an_end_take_no_time():
     start = time.process_time()
     to_html("\\begin{align}\n" * 4_000 + "\\[ x " * 4_000)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(

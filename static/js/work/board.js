@@ -27,6 +27,9 @@ export class Board {
   placed() { return this.letters.filter((letter) => this.rank(letter)); }
   notPlaced() { return this.letters.filter((letter) => !this.rank(letter)); }
 
+  /* The rank at which the card stands on the board. */
+  shown(letter) { return Number(this.cards.get(letter).closest(".rung")?.dataset.rank) || null; }
+
   /* Letters as they stand on the page: the board from the top, then the waiting ones. */
   order() {
     return [...this.form.querySelectorAll(".response")].map((card) => card.dataset.letter);
@@ -137,14 +140,14 @@ export class Board {
     return group;
   }
 
-  /* For narrow screens: − 2 + and tie, each big enough for a thumb. */
+  /* For narrow screens: − 2 + and tie, each big enough for a thumb; the number itself opens the whole list. */
   #stepper(letter) {
     const group = document.createElement("div");
     group.className = "rank-stepper";
     group.setAttribute("role", "group");
     group.setAttribute("aria-label", `Rank of ${letter}`);
-    const number = document.createElement("output");
-    number.dataset.rankNumber = "";
+    const number = this.select(letter);
+    number.setAttribute("aria-label", `Rank of ${letter}`);
     group.append(
       button({ text: "−", label: `${letter} one rank up`, data: { does: "step", letter, by: -1 } }),
       number,
@@ -173,8 +176,6 @@ export class Board {
     for (const made of card.querySelectorAll(".rank-buttons button")) {
       made.setAttribute("aria-pressed", String(Number(made.dataset.rank) === rank));
     }
-    const number = card.querySelector("[data-rank-number]");
-    if (number) number.textContent = rank ?? "–";
   }
 
   #markCurrent(letter) {

@@ -113,7 +113,14 @@ export class Moves {
     return found;
   }
 
-  /* A drag or the plain select has changed a rank already; `before` is what it was. */
+  /* The list has changed the rank already: as it was, then the move. */
+  choose(letter, rank) {
+    this.board.select(letter).value = this.board.shown(letter) ?? "";
+    if (rank === null) this.takeOff(letter);
+    else this.put(letter, rank);
+  }
+
+  /* A drag has changed a rank already; `before` is what it was. */
   noteOutside(letter, before) {
     this.past.push({ letter, ranks: { [letter]: before } });
     announce(this.form, this.#told(letter));

@@ -17,6 +17,7 @@ import { Moves } from "./moves.js";
 import { bindSending } from "./sending.js";
 import { showToday } from "./today.js";
 
+const NARROW = matchMedia("(max-width: 43.74rem)");
 let page; // ends what the last task's page had going
 
 function start() {
@@ -86,7 +87,7 @@ function start() {
       const [a, b] = against[0];
       text = `You rated ${a} higher than ${b}, but ${b} ranks above ${a}. That may be right.`;
     } else if (moves.isRating) text = "First rate each response by itself, 1 to 7. Then they go to the board by your ratings.";
-    else if (!board.placed().length && !board.isReadOnly) text = `Give each response a rank: press a digit, tap a number, or drag. The same rank twice is a tie.`;
+    else if (!board.placed().length && !board.isReadOnly) text = NARROW.matches ? "Give each response a rank. The same rank twice is a tie." : "Give each response a rank: press a digit, click a number, or drag. The same rank twice is a tie.";
     place.textContent = text;
     place.hidden = !text;
     place.classList.toggle("work-hint--attention", against.length > 0);
@@ -114,7 +115,9 @@ function start() {
   const here = () => board.current ?? board.order()[0];
 
   form.addEventListener("change", (event) => {
-    if (event.target.name?.startsWith("rating_")) moves.rated(event.target.name.slice(7));
+    const { name, value } = event.target;
+    if (name?.startsWith("rating_")) moves.rated(name.slice(7));
+    if (name?.startsWith("rank_")) moves.choose(name.slice(5), Number(value) || null);
     refresh();
   }, { signal });
   form.addEventListener("click", (event) => {
