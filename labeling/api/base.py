@@ -5,8 +5,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 from django.core.cache import caches
-from django.http import HttpResponseBase
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import PermissionDenied
@@ -17,7 +16,7 @@ from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView
 
 from labeling.models import Project, Role, Task, User
-from labeling.permissions import RANK, role_in
+from labeling.permissions import RANK, place
 from labeling.services.answers import AnswerError
 from labeling.services.assignments import AssignmentError
 from labeling.services.demonstrations import AlreadyWritten
@@ -25,6 +24,7 @@ from labeling.services.drafts import DraftError
 from labeling.services.rankings import AlreadyRanked
 from labeling.services.submissions import AlreadySubmitted
 
+TASK = "SELECT * FROM labeling_task WHERE project_id = %s AND uid = %s AND NOT is_imported"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -69,16 +69,18 @@ class LabelingView(APIView):
         super().initial(request, *args, **kwargs)
         assert isinstance(request.user, User)  # noqa: S101  # IsAuthenticated has let them in
         self.labeler = request.user
-        self.project = get_object_or_404(Project.objects.visible_to(request.user).distinct(), slug=kwargs["slug"])
-        role = role_in(self.project, self.labeler)
-        if role is None or RANK[role] < RANK[self.least_role]:
+        self.project, role = place(kwargs["slug"], self.labeler)
+        if RANK[role] < RANK[self.least_role]:
             raise PermissionDenied
         if request.headers.get("Podium-Person", str(self.labeler.uid)) != str(self.labeler.uid):
             raise SomebodyElseError
 
     def task(self, uid: uuid.UUID) -> Task:
-        tasks = Task.objects.filter(project=self.project, is_imported=False).select_related("prompt", "project", "brief")
-        return get_object_or_404(tasks, uid=uid)
+        """Its prompt and brief are read by those kinds of answer that need them."""
+        for task in Task.objects.raw(TASK, [self.project.pk, uid]):
+            task.project = self.project
+            return task
+        raise Http404
 
     def read(self, serializer: Serializer[Any]) -> dict[str, Any]:
         serializer.is_valid(raise_exception=True)

@@ -117,7 +117,8 @@ class Project(PublicModel):
         return self.name
 
     def current_guideline(self) -> "Guideline | None":
-        return self.guidelines.order_by("-version").first()
+        newest = "SELECT * FROM labeling_guideline WHERE project_id = %s ORDER BY version DESC LIMIT 1"
+        return next(iter(Guideline.objects.raw(newest, [self.pk])), None)
 
 
 class Membership(models.Model):

@@ -19,6 +19,7 @@ from labeling.models import (
     Demonstration,
     Draft,
     Project,
+    Prompt,
     PromptAnnotation,
     Ranking,
     Skip,
@@ -67,12 +68,13 @@ def claim(
         if stands.must_read:
             return Nothing(num_held=0, back_at=None, why=MUST_READ)
         alike = {other for kind in kinds for other in _alike(kind)}
-        held = list(held_slots(project=project, labeler=labeler).filter(kind__in=alike).order_by("claimed_at", "pk"))
-        mine = next((slot for slot in held if slot.kind in kinds and slot.task not in besides), None)
+        held = [slot for slot in Slot.objects.raw(_HELD, [project.pk, labeler.pk]) if slot.kind in alike]
+        at_hand = {task.pk for task in besides}
+        mine = next((slot for slot in held if slot.kind in kinds and slot.task_id not in at_hand), None)
         if mine:
             _renew(mine.pk, project)
             mine.refresh_from_db(fields=["lease_until"])
-            return mine
+            return _with_task(mine, project)
         if _holds_enough(project, labeler, stands.open_kinds(kinds), len(held)):
             return Nothing(num_held=0, back_at=None, holds_enough=True)
         if slot := _hand_out(project, labeler, kinds, stands):
@@ -97,8 +99,8 @@ def claim_task(*, task: Task, labeler: User) -> Slot | None:
             return places.hand_again(task=task, labeler=labeler)
         if stands.set_for(task.kind):
             return None
-        slot_id = queue.claim_task(task=task, labeler=labeler)
-    return _slots().get(pk=slot_id) if slot_id else None
+        slot = queue.claim_task(task=task, labeler=labeler)
+    return _with_task(slot, task.project) if slot else None
 
 
 def held_slots(*, project: Project, labeler: User) -> QuerySet[Slot]:
@@ -147,22 +149,22 @@ def fill(*, task: Task, labeler: User) -> Slot | None:
     """The slot that this labeler's judgement fills, now done; None: all wanted are in, so it is surplus.
 
     A late judgement still fills the place it was meant for, or any free one; it never takes a place from somebody
-    who holds it. Call inside the transaction that writes the judgement.
+    who holds it. Call with the task from `lock`, inside the transaction that writes the judgement.
     """
-    locked = lock(task)
-    if locked.purpose != Task.Purpose.WORK:
-        return places.fill(locked=locked, labeler=labeler)
-    if locked.slots.filter(state=Slot.State.DONE).count() >= locked.num_wanted:
-        release(task=locked, labeler=labeler)
+    if task.purpose != Task.Purpose.WORK:
+        return places.fill(locked=task, labeler=labeler)
+    values = {"task": task.pk, "labeler": labeler.pk, "num_wanted": task.num_wanted}
+    for slot in Slot.objects.raw(_FILL_MINE, values):
+        return slot
+    if task.slots.filter(state=Slot.State.DONE).count() >= task.num_wanted:
+        release(task=task, labeler=labeler)
         return None
-    mine = Slot.objects.filter(task=locked, holder=labeler, state=Slot.State.HELD)
-    if mine.update(**_DONE) != 1:
-        free = Slot.objects.select_for_update(skip_locked=True).filter(task=locked, state=Slot.State.OPEN)
-        slot = free.order_by("number").first()
-        if slot is None:
-            return None
-        Slot.objects.filter(pk=slot.pk, state=Slot.State.OPEN).update(holder=labeler, claimed_at=Now(), **_DONE)
-    return Slot.objects.get(task=locked, holder=labeler, state=Slot.State.DONE)
+    free = Slot.objects.select_for_update(skip_locked=True).filter(task=task, state=Slot.State.OPEN)
+    found = free.order_by("number").first()
+    if found:
+        Slot.objects.filter(pk=found.pk, state=Slot.State.OPEN).update(holder=labeler, claimed_at=Now(), **_DONE)
+        found.refresh_from_db()
+    return found
 
 
 def expire() -> int:
@@ -177,7 +179,10 @@ def expire() -> int:
 
 def lock(task: Task) -> Task:
     """The task's row, locked until the transaction ends: judgements of one task are written one after the other."""
-    return Task.objects.select_for_update(no_key=True).get(pk=task.pk)
+    (locked,) = Task.objects.raw(_LOCK, [task.pk])
+    if Task.project.is_cached(task):
+        locked.project = task.project
+    return locked
 
 
 def has_judged(*, task: Task, labeler: User) -> bool:
@@ -201,8 +206,14 @@ def shown_order(*, task: Task, labeler: User) -> list[int]:
 
 
 def open_by_kind(*, project: Project, labeler: User) -> dict[str, int]:
-    """How many tasks of each kind this labeler could get now, counted up to 100."""
-    return {kind: queue.count_open(project=project, labeler=labeler, kind=kind) for kind in SERVED_KINDS}
+    """How many tasks of each kind this labeler could get now, counted up to 100: of a set where one must be passed."""
+    stands = standing.of(project, labeler)
+    return {
+        kind: qualification.count_left(set_id=set_id, labeler=labeler, kind=kind)
+        if (set_id := stands.set_for(kind))
+        else queue.count_open(project=project, labeler=labeler, kind=kind)
+        for kind in SERVED_KINDS
+    }
 
 
 def _alike(kind: str) -> Sequence[str]:
@@ -235,8 +246,8 @@ def _holds_enough(project: Project, labeler: User, kinds: Sequence[str], num_hel
 def _claim_open(project: Project, labeler: User, kind: str) -> Slot | None:
     """Claim; if nothing came only because other claims had the last rows locked for a moment, try again."""
     for _ in range(CLAIM_ATTEMPTS):
-        if slot_id := queue.claim(project=project, labeler=labeler, kind=kind):
-            return _slots().get(pk=slot_id)
+        if slot := queue.claim(project=project, labeler=labeler, kind=kind):
+            return _with_task(slot, project)
         if not queue.count_open(project=project, labeler=labeler, kind=kind, limit=1):
             return None
     return None
@@ -248,6 +259,30 @@ def _nothing(project: Project, labeler: User, kinds: Sequence[str], stands: Stan
     times = [back_at for _, back_at in held if back_at]
     why: Why = NOT_QUALIFIED if len(open_kinds) < len(kinds) else ""
     return Nothing(num_held=sum(num for num, _ in held), back_at=min(times, default=None), why=why)
+
+
+# Read with every claim. Written out, because having them composed takes longer than having them answered.
+_HELD = """
+SELECT * FROM labeling_slot WHERE project_id = %s AND holder_id = %s AND state = 'held' ORDER BY claimed_at, id
+"""
+_TASK = "SELECT * FROM labeling_task WHERE id = %s"
+_PROMPT = "SELECT * FROM labeling_prompt WHERE id = %s"
+_LOCK = "SELECT * FROM labeling_task WHERE id = %s FOR NO KEY UPDATE"
+_FILL_MINE = """
+UPDATE labeling_slot SET state = 'done', lease_until = NULL, done_at = statement_timestamp()
+ WHERE task_id = %(task)s AND holder_id = %(labeler)s AND state = 'held'
+   AND (SELECT count(*) FROM labeling_slot WHERE task_id = %(task)s AND state = 'done') < %(num_wanted)s
+RETURNING *
+"""
+
+
+def _with_task(slot: Slot, project: Project) -> Slot:
+    """As it is shown: with its task, and that with its prompt and project."""
+    (slot.task,) = Task.objects.raw(_TASK, [slot.task_id])
+    slot.project = slot.task.project = project
+    for prompt in Prompt.objects.raw(_PROMPT, [slot.task.prompt_id]):
+        slot.task.prompt = prompt
+    return slot
 
 
 def _slots() -> QuerySet[Slot]:

@@ -1,109 +1,105 @@
 """The queue of open slots in SQL: the claim is one indexed statement whose cost is that of the slots it looks at."""
 
+import functools
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db import connection
 
-from labeling.models import Project, Task, User
+from labeling.models import Project, Slot, Task, User
 
 COUNT_TO: Final = 100  # "100 or more" is enough to know
 PLACE_SECONDS: Final = 7 * 24 * 3600
+_places: Final = caches["process"]
 START: Final = (32_767, 0)  # above every priority: the whole queue lies ahead
 
 # It goes through the open slots in their order, most urgent first, but begins where this labeler last was (`priority`,
 # `after`): what lies before is mostly done by them, and stepping over it would cost more with each task they do. What
 # comes back there is found in the last part, or by others. A slot that another claim has locked is passed over, never
-# waited for.
-CLAIM = """
+# waited for. Rows are drawn one by one until one can be locked; the limit only tells the planner that they are few.
+CLAIM: Final = """
 UPDATE labeling_slot SET state = 'held', holder_id = %(labeler)s, claimed_at = statement_timestamp(),
        lease_until = statement_timestamp() + %(lease)s
  WHERE state = 'open' AND id = (
-   SELECT id FROM ({more_urgent} {first}) a
-   UNION ALL SELECT id FROM ({ahead} {first}) b
-   UNION ALL SELECT id FROM ({less_urgent} {first}) c
-   UNION ALL SELECT id FROM ({behind} {first}) d
-   LIMIT 1)
-RETURNING id, task_id, priority
-"""
-CLAIM_TASK = """
-UPDATE labeling_slot SET state = 'held', holder_id = %(labeler)s, claimed_at = statement_timestamp(),
-       lease_until = statement_timestamp() + %(lease)s
- WHERE state = 'open' AND id = ({this_task} {first})
-RETURNING id, task_id, priority
+   SELECT f.id FROM (SELECT s.id FROM ({slots}) s WHERE {untouched} LIMIT 64) c JOIN labeling_slot f ON f.id = c.id
+    WHERE f.state = 'open' LIMIT 1 FOR UPDATE OF f SKIP LOCKED)
+RETURNING *
 """
 # A task with several open slots is counted at the first of them.
-COUNT = """
+COUNT: Final = """
 SELECT count(*) FROM (
-   SELECT id FROM ({more_urgent} {one_per_task}) a
-   UNION ALL SELECT id FROM ({ahead} {one_per_task}) b
-   UNION ALL SELECT id FROM ({less_urgent} {one_per_task}) c
-   UNION ALL SELECT id FROM ({behind} {one_per_task}) d
-   LIMIT %(limit)s) t
+   SELECT 1 FROM ({slots}) s
+    WHERE {untouched} AND NOT EXISTS (
+      SELECT 1 FROM labeling_slot l
+       WHERE l.task_id = s.task_id AND l.number < s.number AND l.state = 'open' OFFSET 0)
+    LIMIT %(limit)s) t
 """
-HELD = """
+HELD: Final = """
 SELECT count(DISTINCT s.task_id), min(s.lease_until) FROM labeling_slot s
  WHERE s.project_id = %(project)s AND s.kind = %(kind)s AND s.state = 'held' AND {untouched}
 """
 
-_OPEN = """
-   SELECT s.id FROM labeling_slot s
-    WHERE s.project_id = %(project)s AND s.kind = %(kind)s AND s.state = 'open' AND {part} AND {untouched}
+_SLOTS: Final = """
+  (SELECT id, task_id, number FROM labeling_slot
+    WHERE project_id = %(project)s AND kind = %(kind)s AND state = 'open' AND {part}
+    ORDER BY priority DESC, task_id, number)
 """
-_ENDS = {
-    "first": "ORDER BY s.priority DESC, s.task_id, s.number LIMIT 1 FOR UPDATE OF s SKIP LOCKED",
-    "one_per_task": """AND NOT EXISTS (
-      SELECT 1 FROM labeling_slot l
-       WHERE l.task_id = s.task_id AND l.number < s.number AND l.state = 'open' OFFSET 0) LIMIT %(limit)s""",
-}
-_PARTS = {
-    "more_urgent": "s.priority > %(priority)s",
-    "ahead": "s.priority = %(priority)s AND s.task_id > %(after)s",
-    "less_urgent": "s.priority < %(priority)s",
-    "behind": "s.priority = %(priority)s AND s.task_id <= %(after)s",
-    "this_task": "s.task_id = %(task)s",
-}
+ALL_TASKS: Final = (
+    "priority > %(priority)s",
+    "priority = %(priority)s AND task_id > %(after)s",
+    "priority < %(priority)s",
+    "priority = %(priority)s AND task_id <= %(after)s",
+)
+THIS_TASK: Final = ("task_id = %(task)s",)
 # OFFSET 0 keeps each test an index probe per slot looked at. As joins they once became a scan of all that the labeler
 # had done, for each slot, when the statistics were a minute old: seconds at 5,000 tasks done, not under a millisecond.
-_UNTOUCHED = """
+_NOT_TAKEN_NOR_SKIPPED: Final = """
    NOT EXISTS (SELECT 1 FROM labeling_slot o
                 WHERE o.task_id = s.task_id AND o.holder_id = %(labeler)s AND o.state IN ('held', 'done') OFFSET 0)
    AND NOT EXISTS (SELECT 1 FROM labeling_skip k
                     WHERE k.task_id = s.task_id AND k.labeler_id = %(labeler)s OFFSET 0)
-   AND NOT EXISTS (SELECT 1 FROM labeling_ranking r
-                    WHERE r.task_id = s.task_id AND r.labeler_id = %(labeler)s OFFSET 0)
-   AND NOT EXISTS (
-     SELECT 1 FROM labeling_task t LEFT JOIN labeling_prompt p ON p.id = t.prompt_id
-                                   LEFT JOIN labeling_promptbrief b ON b.id = t.brief_id
-      WHERE t.id = s.task_id AND (
-            p.author_id = %(labeler)s
-         OR (%(languages)s <> '{}' AND p.language <> '' AND p.language <> ALL (%(languages)s::text[]))
-         OR (%(languages)s <> '{}' AND b.language <> '' AND b.language <> ALL (%(languages)s::text[]))
-         OR (s.kind = 'write_prompt' AND EXISTS (
-               SELECT 1 FROM labeling_writtenprompt w WHERE w.task_id = t.id AND w.labeler_id = %(labeler)s))
-         OR (s.kind = 'annotate' AND EXISTS (
-               SELECT 1 FROM labeling_promptannotation a WHERE a.task_id = t.id AND a.labeler_id = %(labeler)s))
-         OR (s.kind = 'demonstrate' AND EXISTS (
-               SELECT 1 FROM labeling_demonstration d WHERE d.prompt_id = p.id AND d.labeler_id = %(labeler)s)))
-      OFFSET 0)
 """
+_NOT_JUDGED: Final = """
+   AND NOT EXISTS (SELECT 1 FROM labeling_{judgement} j
+                    WHERE j.task_id = s.task_id AND j.labeler_id = %(labeler)s OFFSET 0)
+"""
+_FOREIGN: Final = "(%(languages)s <> '{}' AND x.language <> '' AND x.language <> ALL (%(languages)s::text[]))"
+_PROMPT_SUITS: Final = """
+   AND NOT EXISTS (SELECT 1 FROM labeling_task t JOIN labeling_prompt x ON x.id = t.prompt_id
+                    WHERE t.id = s.task_id AND (x.author_id = %(labeler)s OR {foreign}) OFFSET 0)
+""".replace("{foreign}", _FOREIGN)
+_BRIEF_SUITS: Final = """
+   AND NOT EXISTS (SELECT 1 FROM labeling_task t JOIN labeling_promptbrief x ON x.id = t.brief_id
+                    WHERE t.id = s.task_id AND {foreign} OFFSET 0)
+""".replace("{foreign}", _FOREIGN)
+_NOT_WRITTEN: Final = """
+   AND NOT EXISTS (SELECT 1 FROM labeling_task t JOIN labeling_demonstration d ON d.prompt_id = t.prompt_id
+                    WHERE t.id = s.task_id AND d.labeler_id = %(labeler)s OFFSET 0)
+"""
+# By kind, because planning a claim takes longer than running it: a ranking is not asked about briefs.
+_UNTOUCHED: Final[dict[str, str]] = {
+    Task.Kind.RANK: _PROMPT_SUITS + _NOT_JUDGED.replace("{judgement}", "ranking"),
+    Task.Kind.COMPARE: _PROMPT_SUITS + _NOT_JUDGED.replace("{judgement}", "ranking"),
+    Task.Kind.DEMONSTRATE: _PROMPT_SUITS + _NOT_WRITTEN,
+    Task.Kind.WRITE_PROMPT: _BRIEF_SUITS + _NOT_JUDGED.replace("{judgement}", "writtenprompt"),
+    Task.Kind.ANNOTATE: _PROMPT_SUITS + _NOT_JUDGED.replace("{judgement}", "promptannotation"),
+}
 
 
-def claim(*, project: Project, labeler: User, kind: str) -> int | None:
-    """Hold the first open slot that this labeler may have; its id, or None."""
-    row = _run(CLAIM, project, labeler, kind)
-    if not row:
-        return None
-    slot_id, task_id, priority = row
-    cache.set(_place_key(project, labeler, kind), (priority, task_id), PLACE_SECONDS)
-    return int(slot_id)
+def claim(*, project: Project, labeler: User, kind: str) -> Slot | None:
+    """Hold the first open slot that this labeler may have."""
+    for slot in Slot.objects.raw(statement(CLAIM, kind), parameters(project, labeler, kind)):
+        _places.set(_place_key(project, labeler, kind), (slot.priority, slot.task_id), PLACE_SECONDS)
+        return slot
+    return None
 
 
-def claim_task(*, task: Task, labeler: User) -> int | None:
-    """Hold an open slot of this very task; its id, or None."""
-    row = _run(CLAIM_TASK, task.project, labeler, task.kind, task=task.pk)
-    return int(row[0]) if row else None
+def claim_task(*, task: Task, labeler: User) -> Slot | None:
+    """Hold an open slot of this very task."""
+    values = parameters(task.project, labeler, task.kind, task=task.pk)
+    return next(iter(Slot.objects.raw(statement(CLAIM, task.kind, THIS_TASK), values)), None)
 
 
 def count_open(*, project: Project, labeler: User, kind: str, limit: int = COUNT_TO) -> int:
@@ -117,16 +113,14 @@ def count_held(*, project: Project, labeler: User, kind: str) -> tuple[int, date
     return int(num), back_at
 
 
-def statement(outline: str) -> str:
-    for name, part in _PARTS.items():
-        outline = outline.replace("{" + name + "}", _OPEN.replace("{part}", part))
-    for name, end in _ENDS.items():
-        outline = outline.replace("{" + name + "}", end)
-    return outline.replace("{untouched}", _UNTOUCHED)
+@functools.cache
+def statement(outline: str, kind: str, parts: Sequence[str] = ALL_TASKS) -> str:
+    slots = " UNION ALL ".join(_SLOTS.replace("{part}", part) for part in parts)
+    return outline.replace("{slots}", slots).replace("{untouched}", _NOT_TAKEN_NOR_SKIPPED + _UNTOUCHED[kind])
 
 
 def parameters(project: Project, labeler: User, kind: str, **more: Any) -> dict[str, Any]:
-    priority, after = cache.get(_place_key(project, labeler, kind), START)
+    priority, after = _places.get(_place_key(project, labeler, kind), START)
     return {
         "project": project.pk,
         "labeler": labeler.pk,
@@ -141,10 +135,10 @@ def parameters(project: Project, labeler: User, kind: str, **more: Any) -> dict[
 
 def _run(outline: str, project: Project, labeler: User, kind: str, **more: Any) -> Any:
     with connection.cursor() as cursor:
-        cursor.execute(statement(outline), parameters(project, labeler, kind, **more))
+        cursor.execute(statement(outline, kind), parameters(project, labeler, kind, **more))
         return cursor.fetchone()
 
 
 def _place_key(project: Project, labeler: User, kind: str) -> str:
-    """Where a labeler last was in the queue. Forgetting it costs time once and nothing else."""
+    """Where a labeler last was in the queue, as this process knows it. Not to know it costs time once, nothing else."""
     return f"place:{project.pk}:{labeler.pk}:{kind}"

@@ -7,22 +7,13 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from django.db import connection
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from labeling.models import (
-    Demonstration,
-    Guideline,
-    Project,
-    PromptAnnotation,
-    PromptBrief,
-    Ranking,
-    Task,
-    User,
-    WrittenPrompt,
-)
+from labeling.models import Guideline, Project, PromptBrief, Ranking, Task, User
 from labeling.services import answers, assignments, drafts, rendering
 from labeling.services.answers import LETTERS
 
@@ -114,13 +105,22 @@ def to_draft(answer: answers.Answer) -> dict[str, Any]:
     }
 
 
+# One question for the four kinds of judgement: it is asked with every task that is handed out.
+_KINDS: Final = {"ranking": "task", "writtenprompt": "task", "promptannotation": "task", "demonstration": "prompt"}
+_NUM_TODAY: Final = "SELECT " + " + ".join(  # noqa: S608  # of our own names
+    f"(SELECT count(*) FROM labeling_{kind} j JOIN labeling_{of} o ON o.id = j.{of}_id"  # noqa: S608
+    " WHERE j.labeler_id = %(labeler)s AND j.created_at >= %(midnight)s AND j.revision = 1"
+    " AND j.batch_id IS NULL AND o.project_id = %(project)s)"
+    for kind, of in _KINDS.items()
+)
+
+
 def count_today(*, project: Project, labeler: User) -> int:
     """Judgements given since midnight; an edit is not another one."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    since = {"labeler": labeler, "created_at__gte": midnight, "revision": 1, "batch__isnull": True}
-    by_task = (Ranking, WrittenPrompt, PromptAnnotation)
-    num: int = sum(kind._default_manager.filter(task__project=project, **since).count() for kind in by_task)
-    return num + Demonstration.objects.filter(prompt__project=project, **since).count()
+    with connection.cursor() as cursor:
+        cursor.execute(_NUM_TODAY, {"project": project.pk, "labeler": labeler.pk, "midnight": midnight})
+        return int(cursor.fetchone()[0])
 
 
 def _messages(task: Task) -> list[Message]:
@@ -129,7 +129,14 @@ def _messages(task: Task) -> list[Message]:
     return [Message(message["role"], rendering.to_html(message["content"])) for message in task.prompt.messages]
 
 
+_TEXTS: Final = """
+SELECT r.text FROM labeling_taskresponse p JOIN labeling_response r ON r.id = p.response_id
+ WHERE p.task_id = %s ORDER BY p.position
+"""
+
+
 def _cards(task: Task, shown: Sequence[int]) -> list[Card]:
-    places = task.task_responses.order_by("position").values_list("response__text", flat=True)
-    texts = list(places)
+    with connection.cursor() as cursor:
+        cursor.execute(_TEXTS, [task.pk])
+        texts = [text for (text,) in cursor.fetchall()]
     return [Card(LETTERS[place], rendering.to_html(texts[position])) for place, position in enumerate(shown)]

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db import transaction
 from django.db.models.functions import Now
 from hypothesis import HealthCheck, Phase, settings
@@ -67,7 +67,7 @@ class Floor(RuleBasedStateMachine):
         super().__init__()
         self.savepoint = transaction.atomic()
         self.savepoint.__enter__()
-        cache.clear()  # where labelers were in the queue: each history begins at its start
+        caches["process"].clear()  # where labelers were in the queue: each history begins at its start
         self.sent: dict[tuple[int, int], list[Sent]] = {}  # (task, labeler) → revisions, oldest first
         self.skipped: set[tuple[int, int]] = set()
         self.voided: set[str] = set()

@@ -1,8 +1,10 @@
 """The labeling API: who gets in, what comes out (and what never does), and what a wrong request hears."""
 
 import json
+from datetime import timedelta
 
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 
@@ -54,7 +56,7 @@ def test_the_sheet_holds_nothing_that_tells_whose_text_it_is(ask):
         assert str(response.uid) not in text
     assert set(ask("api_next")[1]["sheet"]) == {
         "task", "kind", "rate_first", "use_case", "language", "prompt", "cards", "flags", "guideline_version",
-        "draft", "draft_version", "num_today",
+        "draft", "draft_version", "num_today", "brief", "labels",
     }  # fmt: skip
 
 
@@ -191,13 +193,27 @@ def test_a_task_of_another_project_is_not_found_under_this_one(client, people, t
     assert not Ranking.objects.exists()
 
 
-def test_next_and_submit_cost_a_fixed_number_of_queries(ask, make_prompt, people, django_assert_num_queries):
-    # Both: user, project, membership (the session comes from the cache).
-    # next: savepoint ×2, the person's lock, held already, the claim, its row; draft, texts, guideline, today ×2.
-    with django_assert_num_queries(14):
+def hold_by_others(people, make_prompt, num):
+    """So many tasks that come first, each held by somebody else."""
+    made = [make_prompt(f"held {number}", k=2) for number in range(num)]
+    counts = tasks.make_ranking_tasks(
+        project=people.project, prompts=made, num_responses=2, num_wanted=1, user=people.manager, priority=5
+    )
+    lease = {"lease_until": Now() + timedelta(hours=1), "claimed_at": Now()}
+    Slot.objects.filter(task__in=counts.task_ids).update(state="held", holder=people.labeler2, **lease)
+
+
+@pytest.mark.parametrize("num_held", [10, 1_000])
+def test_next_and_submit_cost_a_fixed_number_of_queries(ask, make_prompt, people, django_assert_num_queries, num_held):
+    """The same whatever others hold. The session comes from the cache."""
+    hold_by_others(people, make_prompt, num_held)
+    # user, project with role; savepoint ×2, lock with standing, held already, the claim, its task and prompt;
+    # draft, texts, guideline, how many today
+    with django_assert_num_queries(13):
         ask("api_next")
-    # submit: the task; then as in test_rankings (project is there already).
-    with django_assert_num_queries(18):
+    # user, project with role, task; then as in test_rankings: savepoint ×2, lock, what came before, guideline, the
+    # slot, insert, what was unsent
+    with django_assert_num_queries(11):
         ask("api_submit", RANKED)
 
 
@@ -205,5 +221,5 @@ def test_the_schema_names_every_verb(client, people):
     client.force_login(people.labeler)
     schema = client.get(reverse("api_schema"), {"format": "json"}).json()
     ends = {path.rsplit("/", 2)[-2] for path in schema["paths"]}
-    assert ends == {"next", "preview", "draft", "submit", "skip", "release", "renew", "revise"}
+    assert ends == {"next", "preview", "draft", "submit", "skip", "release", "renew", "revise", "hints"}
     assert {"RankingAnswer", "DemonstrationAnswer"} <= set(schema["components"]["schemas"])
