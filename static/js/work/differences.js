@@ -1,14 +1,14 @@
 // Marks the words that only one of two texts has: the longest common run of words stays plain.
 
 const LIMIT = 4_000_000; // cells of the table; beyond it the texts are too long to compare word by word
-const ALIKE = 0.4; // share of common words below which marks would cover everything and tell nothing
+const ALIKE = 0.5; // share of words in common below which marks would cover everything and tell nothing
 
 /* Returns why nothing was marked, or "". */
 export function markDifferences(left, right) {
   const [a, b] = [words(left), words(right)];
   const common = longestCommon(a.map((word) => word.text), b.map((word) => word.text));
   if (!common) return "Too long to mark word by word.";
-  if (common[0].size < ALIKE * Math.min(a.length, b.length)) return "They share few words, so differences are not marked.";
+  if (2 * common[0].size < ALIKE * (a.length + b.length)) return "They share few words, so differences are not marked.";
   wrap(a.filter((_, index) => !common[0].has(index)));
   wrap(b.filter((_, index) => !common[1].has(index)));
   return "";

@@ -42,6 +42,7 @@ export class Guided {
     this.#begin();
     this.#draw();
     this.dialog.showModal();
+    this.panes.firstElementChild.focus();
   }
 
   /* "left": the one on the board is better; "right": the new one is; "tie". */
@@ -92,6 +93,9 @@ export class Guided {
     const [left, right] = [this.state.groups[this.#middle()][0], this.state.queue[0]];
     this.panes.replaceChildren(this.#pane(left, "left"), this.#pane(right, "right"));
     markDifferences(...this.panes.querySelectorAll(".prose"));
+    for (const [side, letter] of [["left", left], ["right", right]]) {
+      this.dialog.querySelector(`[data-says=${side}] span`).textContent = `${letter} is better`;
+    }
     const num = this.#left();
     this.dialog.querySelector("[data-left]").textContent = num === 1 ? "the last question" : `at most ${num} questions left`;
     this.dialog.querySelector("[data-guided-undo]").disabled = !this.past.length;
