@@ -5,13 +5,12 @@ published is the merged model, a plain folder. Functions here do nothing to a mo
 """
 
 import copy
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
@@ -23,6 +22,8 @@ def add(model: Any, *, rank: int, alpha: float, seed: int) -> None:
 
     An adapter adds alpha/rank · B·A to its layer's weight; B starts at 0, so the model says what it said before.
     """
+    from peft import LoraConfig, inject_adapter_in_model  # only a run with adapters needs it
+
     body = {id(module) for module in model.base_model.modules()}
     linear = {
         name: module
@@ -46,13 +47,12 @@ def add(model: Any, *, rank: int, alpha: float, seed: int) -> None:
 
 def has_adapters(model: Any) -> bool:
     """Does only a part of this model learn?"""
-    return any(isinstance(module, BaseTunerLayer) for module in model.modules())
+    return bool(_layers(model))
 
 
 def merge(model: Any) -> None:
     """Add every adapter to the weight beside it and take it out: a plain model remains."""
-    found = [(name, module) for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)]
-    for name, layer in found:
+    for name, layer in _layers(model).items():
         layer.merge()
         parent, _, attribute = name.rpartition(".")
         setattr(model.get_submodule(parent), attribute, layer.get_base_layer())
@@ -110,7 +110,7 @@ class WithoutAdapters:
 
 @contextmanager
 def _switched_off(model: Any) -> Iterator[None]:
-    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    layers = _layers(model).values()
     for layer in layers:
         layer.enable_adapters(False)
     try:
@@ -118,3 +118,12 @@ def _switched_off(model: Any) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.enable_adapters(True)
+
+
+def _layers(model: Any) -> dict[str, Any]:
+    """The layers that have an adapter, by name."""
+    if "peft" not in sys.modules:  # nobody can have added one
+        return {}
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return {name: module for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)}

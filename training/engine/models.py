@@ -14,7 +14,6 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, GPT2Config, GPT2LMHeadModel
 from transformers.activations import NewGELUActivation
-from transformers.integrations.liger import apply_liger_kernel
 from transformers.utils import is_liger_kernel_available
 
 from training.contract.configs import ConfigError, TrainingConfig
@@ -116,6 +115,8 @@ def set_residual_dropout(model: Any, dropout: float) -> None:
 def prepare_training(model: Any, config: TrainingConfig) -> None:
     """What the config wishes for every model that learns: adapters, recomputed activations, Liger kernels."""
     if config.use_liger:
+        from transformers.integrations.liger import apply_liger_kernel  # not in every version that is supported
+
         apply_liger_kernel(model, {"cross_entropy": False, "fused_linear_cross_entropy": False})  # the losses are ours
     if config.lora_rank:
         adapters.add(model, rank=config.lora_rank, alpha=config.lora_alpha, seed=config.seed)

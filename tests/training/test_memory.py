@@ -1,0 +1,162 @@
+"""The memory estimate against numbers worked by hand, against what autograd keeps, and against a process's peak."""
+
+import os
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from tests.training.test_tree import CONFIGS
+from tests.training.tiny_world import ROOT
+from training.engine import memory, models, packing, scoring
+from training.engine.memory import Memory, Plan, Shape, needed
+from training.engine.text import byte_text
+
+SMALL = Shape(
+    num_parameters=1000, num_layers=2, width=10, inner=40, heads=10, is_gated=False, vocabulary=50, adapter_width=300
+)
+
+
+def test_full_training_in_fp32_worked_by_hand() -> None:
+    found = needed(SMALL, Plan(stage="sft", tokens=100, scored=60, is_bf16=False))
+    # per token and layer: norms and what matrices read 2·(4+4)·10, attention 5·4·10, feed-forward 2·4·40: 680 bytes
+    assert found == Memory(
+        weights=4000,
+        gradients=4000,
+        optimizer=8000,
+        average=0,
+        activations=2 * 100 * 680,
+        logits=60 * 50 * 16,
+        update=4000,
+    )
+    assert found.total == 16_000 + 136_000 + 48_000
+
+
+def test_bf16_keeps_copies_of_the_weights_and_halves_what_matrices_read() -> None:
+    found = needed(SMALL, Plan(stage="reward", tokens=100, scored=60))
+    # 2·(4+2)·10 + 5·2·10 + 2·2·40 = 380 bytes
+    assert found.activations == 2 * 100 * 380 + 2000
+    assert found.logits == 0
+
+
+def test_recomputed_activations_are_the_inputs_of_the_layers_and_one_layer() -> None:
+    found = needed(SMALL, Plan(stage="sft", tokens=100, scored=60, is_bf16=False, recomputes=True))
+    assert found.activations == 4 * 10 * 100 * 2 + 100 * 680
+
+
+def test_adapters_need_gradients_and_moments_of_their_own_alone() -> None:
+    found = needed(SMALL, Plan(stage="sft", tokens=100, scored=60, lora_rank=3))
+    assert (found.weights, found.gradients, found.optimizer) == (4 * (1000 + 900), 4 * 900, 8 * 900)
+
+
+def test_ppo_has_four_models_two_of_which_learn_and_with_adapters_two_models() -> None:
+    full = needed(SMALL, Plan(stage="ppo", tokens=100, scored=60))
+    assert (full.weights, full.gradients, full.optimizer, full.average) == (16_000, 8000, 16_000, 4000)
+    shared = needed(SMALL, Plan(stage="ppo", tokens=100, scored=60, lora_rank=3))
+    assert shared.weights == 2 * 4 * (1000 + 900)
+    assert shared.average == 4 * 900
+
+
+def test_a_step_of_the_optimiser_counts_when_it_needs_more_than_the_forward_pass() -> None:
+    large = Shape(**{**vars(SMALL), "num_parameters": 10**9})
+    found = needed(large, Plan(stage="reward", tokens=1, scored=1, recomputes=True))
+    assert found.total == 16 * 10**9 + 4 * 10**9
+
+
+@pytest.mark.parametrize(("family", "is_bf16"), [("gpt2", False), ("llama", False), ("gpt2", True), ("llama", True)])
+def test_activations_are_what_autograd_keeps(family: str, is_bf16: bool) -> None:
+    changes = {"n_embd": 64} if family == "gpt2" else {"hidden_size": 64, "intermediate_size": 160}
+    config = CONFIGS[family]()
+    for name, value in (changes | {"num_key_value_heads": 4} if family == "llama" else changes).items():
+        setattr(config, name, value)
+    torch.manual_seed(0)
+    model = transformers.AutoModelForSequenceClassification.from_config(config).eval()
+    models._fuse_gelu(model)
+    packing.enable(model)
+    rows = scoring.episodes([[1] * 40] * 4, [[2] * 60] * 4, pad_token_id=0)
+    kept = bytes_kept(model, rows, is_bf16=is_bf16)
+    estimated = needed(
+        memory.shape_of(model), Plan(stage="reward", tokens=400, scored=240, is_bf16=is_bf16)
+    ).activations
+    assert estimated == pytest.approx(kept, rel=0.15)
+
+
+def bytes_kept(model: Any, rows: scoring.Episodes, *, is_bf16: bool) -> int:
+    """Bytes that the graph of one forward pass holds, besides the weights themselves."""
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    found: dict[int, tuple[Any, int]] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            found[storage.data_ptr()] = (tensor, storage.nbytes())  # the tensor too, so that no address comes twice
+        return tensor
+
+    autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_bf16)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast:
+        score = scoring.end_scores(model, rows).sum()
+    assert score.requires_grad
+    return sum(size for _, size in found.values())
+
+
+PEAK = """
+import resource, sys, torch
+torch.set_num_threads(1)
+from training.contract.configs import SFTConfig
+from training.engine import memory, models, packing, scoring
+from training.engine.optim import adamw
+from training.engine.text import byte_text
+text = byte_text()
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+def learn(model, rows):
+    optimizer = adamw(model, SFTConfig(init_model="m", dataset="d"))
+    for _ in range(4):
+        for _ in range(2):
+            (-scoring.response_logprobs(model, rows, temperature=1.0).mean()).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+def build(**shape):
+    model = models.build_tiny(text, context=128, seed=0, **shape)
+    packing.enable(model)
+    return model
+
+learn(build(num_layers=1, width=16, num_heads=1), scoring.episodes([[1]], [[2]], pad_token_id=text.pad_id))
+before = peak()
+model = build(num_layers=6, width=512, num_heads=8)
+learn(model, scoring.episodes([[1] * 64] * 24, [[2] * 64] * 24, pad_token_id=text.pad_id))
+plan = memory.Plan(stage="sft", tokens=24 * 128, scored=24 * 64, is_bf16=False, is_gpu=False)
+print(peak() - before, memory.needed(memory.shape_of(model), plan).total)
+"""
+
+
+@pytest.mark.slow
+def test_the_estimate_is_near_the_peak_of_a_process_on_a_cpu() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    measured, estimated = map(int, done.stdout.split())
+    assert estimated == pytest.approx(measured, rel=0.2)
+
+
+def test_the_table_of_the_page_is_the_one_that_is_computed() -> None:
+    page = (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")
+    assert memory.table() in page
+
+
+def test_parameters_are_counted_without_making_a_model() -> None:
+    assert re.search(r"\| 8B \(Llama 3\) \| sft \| 29\.9 \|", memory.table())  # 8.03e9 weights of 4 bytes
+    text = byte_text()
+    tiny = models.build_tiny(text, num_layers=2, width=32, num_heads=2, context=64, seed=0)
+    assert memory.shape_of(tiny).num_parameters == models.num_parameters(tiny)
