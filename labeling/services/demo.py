@@ -26,7 +26,7 @@ from labeling.models import (
     Task,
     User,
 )
-from labeling.services import assignments, projects, prompts, rankings, tasks
+from labeling.services import assignments, demo_quality, projects, prompts, rankings, tasks
 from labeling.services.answers import Answer, dense
 
 FOLDER = settings.BASE_DIR / "labeling" / "demo"
@@ -48,9 +48,9 @@ class Taste:
 
 
 TASTES = (
-    Taste("Ada", noise=0.35, likes_long=0.0, tie_within=0.45),
-    Taste("Ben", noise=0.8, likes_long=0.6, tie_within=0.3),
-    Taste("Chi", noise=0.6, likes_long=-0.4, tie_within=0.9),
+    Taste("Ada", noise=0.8, likes_long=0.0, tie_within=0.45),
+    Taste("Ben", noise=1.5, likes_long=0.9, tie_within=0.3),
+    Taste("Chi", noise=1.2, likes_long=-0.6, tie_within=0.9),
 )
 
 
@@ -73,8 +73,12 @@ def seed() -> list[LogIn]:
     qualities = _prompts_with_responses(project)
     _demonstrations(project, labelers := _seeded_labelers(project))
     waiting = _waiting_prompts(project)
-    _rankings(project, manager=manager, labelers=labelers, qualities=qualities)
+    made = _rankings(project, manager=manager, labelers=labelers, qualities=qualities)
     tasks.make_demonstration_tasks(project=project, prompts=waiting[:NUM_ASKED_TO_WRITE], user=manager)
+    ranked = [task.prompt for task in made if task.prompt]
+    demo_quality.other_work(project=project, waiting=waiting, ranked=ranked, manager=manager)
+    _known_answers(made, manager=manager, labelers=labelers, qualities=qualities)
+    demo_quality.reviews_of_what_is_unclear(project)
     return [log_in, labeler_log_in]
 
 
@@ -175,7 +179,28 @@ def _demonstrations(project: Project, labelers: Sequence[User]) -> None:
         )
 
 
-def _rankings(project: Project, *, manager: User, labelers: Sequence[User], qualities: Mapping[int, float]) -> None:
+def _known_answers(
+    made: Sequence[Task], *, manager: User, labelers: Sequence[User], qualities: Mapping[int, float]
+) -> None:
+    """Of tasks that the seeded labelers did not rank."""
+    tastes = {labeler.pk: taste for taste, labeler in zip(TASTES, labelers, strict=True)}
+
+    def best(task: Task) -> list[int]:
+        places = {place.position: place.response_id for place in task.task_responses.all()}
+        return _ranks([qualities[places[position]] for position in sorted(places)], tie_within=0.2)
+
+    def rank(task: Task, labeler: User) -> None:
+        _rank(task, labeler=labeler, taste=tastes[labeler.pk], qualities=qualities)
+
+    unseen = made[NUM_RANKED_BY_ALL + NUM_RANKED_BY_TWO :]
+    known = demo_quality.known_answers(tasks=unseen, best=best, manager=manager)
+    demo_quality.grade_labelers(known=known, labelers=labelers, rank=rank)
+
+
+def _rankings(
+    project: Project, *, manager: User, labelers: Sequence[User], qualities: Mapping[int, float]
+) -> list[Task]:
+    """Returns all ranking tasks, those that nobody ranked at the end."""
     made = _ranking_tasks(project, manager)
     for task in made[:NUM_RANKED_BY_ALL]:
         for taste, labeler in zip(TASTES, labelers, strict=True):
@@ -183,6 +208,7 @@ def _rankings(project: Project, *, manager: User, labelers: Sequence[User], qual
     for number, task in enumerate(made[NUM_RANKED_BY_ALL : NUM_RANKED_BY_ALL + NUM_RANKED_BY_TWO]):
         for index in {number % 3, (number + 1) % 3}:
             _rank(task, labeler=labelers[index], taste=TASTES[index], qualities=qualities)
+    return made
 
 
 def _ranking_tasks(project: Project, manager: User) -> list[Task]:
@@ -196,12 +222,9 @@ def _ranking_tasks(project: Project, manager: User) -> list[Task]:
 
 
 def _rank(task: Task, *, labeler: User, taste: Taste, qualities: Mapping[int, float]) -> None:
-    chance = random.Random(f"{task.prompt.external_id if task.prompt else ''}:{taste.name}")  # noqa: S311  # no secret
-    places = {place.position: place.response for place in task.task_responses.select_related("response")}
+    places = {place.position: place.response for place in task.task_responses.select_related("response__model")}
     scores = [
-        qualities[places[position].pk]
-        + chance.gauss(0, taste.noise)
-        + taste.likes_long * places[position].num_chars / 1000
+        _score(places[position], taste=taste, quality=qualities[places[position].pk])
         for position in assignments.shown_order(task=task, labeler=labeler)
     ]
     guideline = task.project.current_guideline()
@@ -213,6 +236,12 @@ def _rank(task: Task, *, labeler: User, taste: Taste, qualities: Mapping[int, fl
             ranks=_ranks(scores, taste.tie_within), guideline_version=guideline.version if guideline else None
         ),
     )
+
+
+def _score(response: Response, *, taste: Taste, quality: float) -> float:
+    """The same for the same text at every seeding: chance goes by the response, not by where it was shown."""
+    chance = random.Random(f"{response.text}:{taste.name}")  # noqa: S311  # no secret
+    return quality + chance.gauss(0, taste.noise) + taste.likes_long * response.num_chars / 1000
 
 
 def _ranks(scores: Sequence[float], tie_within: float) -> list[int]:
