@@ -2,6 +2,7 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
+PEER := build/label-studio
 FRESH := $(BIN)/python -m config.embedded exec --fresh --
 # The first Python that is new enough makes .venv; an old one could not even read the program that says so.
 INSTALL = for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -10,10 +11,10 @@ INSTALL = for python in $(PYTHON) python3 python3.14 python3.13 python3.12 pytho
 	echo "podium: Podium needs Python 3.11 or newer, and here '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
 	  "Install one, or name it: make $@ PYTHON=/path/to/python3.11" >&2; exit 1
 
-.PHONY: help up test test-fast lint format bench clean installed installed-dev chromium
+.PHONY: help up test test-fast lint format bench bench-peers clean installed installed-dev chromium
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 up: installed ## start everything and show the logs; PORT=8000, PODIUM_HOST=127.0.0.1
 	@exec $(BIN)/python -m config.up
@@ -41,8 +42,13 @@ format: installed-dev ## put imports and lines in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: installed-dev ## side by side with others, as ratios
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(FRESH) $(BIN)/python $$script; done
+bench: installed-dev ## the labeling floor under load, and the stages side by side with others; minutes each
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script --quick; done
+
+bench-peers: installed-dev ## the floor again, with Label Studio beside it in an environment of its own
+	@test -x $(PEER)/bin/uwsgi || { python3 -m venv $(PEER) && $(PEER)/bin/pip install -q --upgrade pip && \
+	  $(PEER)/bin/pip install -q --no-compile label-studio==1.23.2 uwsgi==2.0.31; }
+	@$(BIN)/python benchmarks/labeling_load.py --label-studio $(PEER)
 
 clean: ## remove .venv, node_modules and caches; .podium, which holds the data, stays
 	rm -rf .venv node_modules staticfiles build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -62,7 +62,8 @@ def main() -> int:
         for number, num_tasks in enumerate(plan.tasks, start=1):
             projects.append(seed.project(num_tasks=num_tasks, number=number))
             say(f"seeded {num_tasks:,} tasks in {projects[-1].seconds:.1f} s")
-        people = seed.labelers(num=max(*plan.labelers, plan.human_labelers, plan.turn_labelers), projects=projects)
+        num_people = max(*plan.labelers, plan.human_labelers, plan.turn_labelers)
+        *people, bystander = seed.labelers(num=num_people + 1, projects=projects)
         with site.web(home) as served:
             meter = Meter(app=served.app, database=served.database)
             crowd = Crowd({who.email: Browser(served.host, served.port, dict(who.cookies)) for who in people})
@@ -70,7 +71,7 @@ def main() -> int:
             cells = asyncio.run(_phases(plan, projects, crowd, meter))
         found = audit.look(crowd.given, projects)
         queries = {
-            str(seeded.num_tasks): audit.count_queries(seeded, people[0], plan.held)
+            str(seeded.num_tasks): audit.count_queries(seeded, bystander, plan.held)
             for seeded in (projects[0], projects[-1])
         }
         result = _result(plan, cells, found.as_dict(), queries, time.monotonic() - started)
@@ -188,7 +189,9 @@ def _result(
 
 def _plan(args: argparse.Namespace) -> Plan:
     plan = QUICK if args.quick else Plan()
-    chosen = {name: getattr(args, name) for name in ("labelers", "tasks", "human_labelers", "human_seconds", "think")}
+    chosen = {
+        name: getattr(args, name) for name in ("labelers", "tasks", "human_labelers", "human_seconds", "think", "held")
+    }
     chosen |= {"busy_seconds": args.seconds, "plain_seconds": args.seconds, "turn_rounds": args.rounds}
     return replace(plan, **{name: value for name, value in chosen.items() if value is not None})
 
@@ -211,6 +214,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--human-labelers", type=int)
     parser.add_argument("--human-seconds", type=float)
     parser.add_argument("--think", type=pause, metavar="20,60", help="seconds between two answers of a person")
+    parser.add_argument("--held", type=numbers, metavar="10,1000", help="count queries while others hold so many tasks")
     parser.add_argument(
         "--label-studio",
         type=Path,

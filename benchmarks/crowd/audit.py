@@ -1,4 +1,4 @@
-"""What the database says afterwards, compared with what the labelers were told; and how many queries a request takes."""
+"""What the database says afterwards, compared with what the labelers were told; how many queries a request takes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""One labeler's browser: a kept connection, cookies, a CSRF token. As light as it can be, since it shares the machine."""
+"""One labeler's browser: a kept connection, cookies, a CSRF token. Light, since it shares the machine."""
 
 import asyncio
 import json
@@ -91,10 +91,10 @@ class Browser:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers: dict[str, str] = {}
         for line in head[1:-2]:
-            name, _, value = line.partition(": ")
+            name, _, value = line.partition(":")
             if name.lower() == "set-cookie":
                 self._keep_cookie(value)
-            headers[name.lower()] = value
+            headers[name.lower()] = value.strip()
         answer = Answer(int(head[0].split(" ", 2)[1]), headers, await _body(reader, headers))
         if headers.get("connection", "").lower() == "close" or "content-length" not in headers | _chunked(headers):
             await self.close()
@@ -102,7 +102,7 @@ class Browser:
 
     def _keep_cookie(self, text: str) -> None:
         name, _, value = text.split(";", 1)[0].partition("=")
-        self.cookies[name] = value
+        self.cookies[name.strip()] = value
 
 
 def _chunked(headers: dict[str, str]) -> dict[str, str]:

@@ -52,7 +52,8 @@ def _show_label_studio(result: dict[str, Any]) -> None:
 def _line(one: dict[str, Any]) -> str:
     next_ms, submit_ms = one["next_ms"], one["submit_ms"]
     return (
-        f"{one['pace']:9} {one['tasks']:>9,} {one['labelers']:>6} {one['claims_per_s']:>8.1f} {one['submits_per_s']:>8.1f}"
+        f"{one['pace']:9} {one['tasks']:>9,} {one['labelers']:>6}"
+        f" {one['claims_per_s']:>8.1f} {one['submits_per_s']:>8.1f}"
         f"{_three(next_ms):>31}{_three(submit_ms):>31}{_ms(one['page_ms']['p95']):>10}"
         f"{sum(one['errors'].values()):>8}"
         f"{one['cpu_ms_per_submission']:>8.1f} ({one['app_cpu_ms']:.1f} + {one['database_cpu_ms']:.1f})"

@@ -17,7 +17,7 @@ WORDS = (
     "a clear answer says first what matters most and then why it holds with numbers where there are some because who "
     "reads nine of them in a row has little patience for praise of the question or for what everybody knows already so "
     "short sentences plain words one example and the limits of what can be known help more than length or style do"
-).split()
+).split()  # noqa: SIM905
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def _template(number: int, seed: int) -> _Template:
     )
     rng = random.Random(seed)
     responses = [
-        Response.objects.create(prompt=prompt, model=model, sample_index=i, text=answer, num_chars=len(answer))
-        for i, answer in enumerate(_answer(rng, f"{number}.1.{i}") for i in range(NUM_RESPONSES))
+        Response.objects.create(prompt=prompt, model=model, sample_index=i, text=text, num_chars=len(text))
+        for i, text in enumerate(answer(rng, f"{number}.1.{i}") for i in range(NUM_RESPONSES))
     ]
     made = tasks.make_ranking_tasks(
         project=project, prompts=[prompt], num_responses=NUM_RESPONSES, num_wanted=NUM_WANTED, user=manager
@@ -93,7 +93,7 @@ def _template(number: int, seed: int) -> _Template:
     return _Template(project, prompt, responses, Task.objects.get(pk__in=made.task_ids))
 
 
-def _answer(rng: random.Random, name: str) -> str:
+def answer(rng: random.Random, name: str) -> str:
     """About 120 words of Markdown: two paragraphs, a list, some bold; no two alike."""
     words = rng.choices(WORDS, k=rng.randint(90, 150))
     third = len(words) // 3
@@ -119,7 +119,7 @@ def _copy_prompts(cursor: Any, template: _Template, num: int, rng: random.Random
     )
     cursor.execute("CREATE TEMPORARY TABLE answer (n integer, i integer, body text) ON COMMIT DROP")
     rows = [
-        (n, i, _answer(rng, f"{template.project.pk}.{n}.{i}")) for n in range(2, num + 1) for i in range(NUM_RESPONSES)
+        (n, i, answer(rng, f"{template.project.pk}.{n}.{i}")) for n in range(2, num + 1) for i in range(NUM_RESPONSES)
     ]
     _load(cursor, rows)
     first = _last_id(cursor, "labeling_response")
@@ -197,18 +197,18 @@ def _clone(cursor: Any, table: str, template_id: int, source: str, **changed: st
     values = ", ".join(changed.get(name, f"t.{name}") for name in columns)
     names = ", ".join(columns)
     cursor.execute(
-        f"INSERT INTO {table} ({names}) SELECT {values} FROM {source} CROSS JOIN {table} t WHERE t.id = %s",
+        f"INSERT INTO {table} ({names}) SELECT {values} FROM {source} CROSS JOIN {table} t WHERE t.id = %s",  # noqa: S608
         [template_id],
     )
 
 
 def _last_id(cursor: Any, table: str) -> int:
-    cursor.execute(f"SELECT coalesce(max(id), 0) FROM {table}")
+    cursor.execute(f"SELECT coalesce(max(id), 0) FROM {table}")  # noqa: S608
     return int(cursor.fetchone()[0])
 
 
 def _set_sequence(cursor: Any, table: str) -> None:
-    cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
+    cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,8 @@ def labelers(*, num: int, projects: Sequence[Seeded]) -> list[Labeler]:
     from labeling.models import Membership, Role, User
 
     people = User.objects.bulk_create(
-        User(email=f"labeler{i}@bench.example", name=f"Labeler {i}", password="!", languages=["en"]) for i in range(num)
+        User(email=f"labeler{i}@bench.example", name=f"Labeler {i}", password="!", languages=["en"])
+        for i in range(num)  # noqa: S106
     )
     Membership.objects.bulk_create(
         Membership(project_id=seeded.pk, user=person, role=Role.LABELER) for seeded in projects for person in people
