@@ -198,7 +198,7 @@ def _num_active(project: Project) -> int:
 def _people(project: Project) -> list[PersonShare]:
     """Whose work it is, by tasks done; the largest shares first."""
     counts: dict[int, int] = defaultdict(int)
-    for rows in work_done.answers(project).values():
+    for rows in work_done.work(project).values():
         for labeler, num in rows.filter(revision=1).order_by().values_list("labeler").annotate(num=Count("pk")):
             counts[labeler] += num
     total = sum(counts.values())

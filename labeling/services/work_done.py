@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate, TruncWeek
 from django.utils import timezone
 
@@ -53,12 +53,21 @@ def answers(project: Project, *, labeler: User | None = None) -> dict[str, Query
     return {kind: rows.filter(labeler=labeler) if labeler else rows for kind, rows in found.items()}
 
 
+def work(project: Project) -> dict[str, QuerySet[Any]]:
+    """What a project asked for, without tests of the labelers and decisions of reviewers."""
+    found = answers(project)
+    is_of_work = Q(task__purpose=Task.Purpose.WORK) | Q(task__isnull=True)
+    found["rank"] = found["rank"].exclude(slot__isnull=True, task__review__reviewer=F("labeler"))
+    return {kind: rows.filter(is_of_work) for kind, rows in found.items()}
+
+
 def by_day(project: Project, *, days: int, labeler: User | None = None) -> list[Day]:
-    """Tasks done on each of the last days, today last."""
+    """Tasks done on each of the last days, today last: of one person all they did, of a project its work."""
     today = timezone.localdate()
     since = today - timedelta(days=days - 1)
     counts: Counter[date] = Counter()
-    for rows in answers(project, labeler=labeler).values():
+    found = answers(project, labeler=labeler) if labeler else work(project)
+    for rows in found.values():
         recent = rows.filter(created_at__gte=_midnight(since), revision=1).order_by()
         grouped = recent.annotate(day=TruncDate("created_at")).values_list("day").annotate(num=Count("pk"))
         counts.update(dict(grouped))
@@ -74,7 +83,7 @@ def by_last_days(project: Project, *, days: int) -> list[int]:
         for place, (start, end) in enumerate(pairwise(edges))
     }
     counts: Counter[str] = Counter()
-    for rows in answers(project).values():
+    for rows in work(project).values():
         counts.update(rows.filter(created_at__gt=edges[0], revision=1).order_by().aggregate(**spans))
     return [counts[name] for name in spans]
 

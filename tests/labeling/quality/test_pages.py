@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from labeling.models import Demonstration, Qualification, QualificationSet, Review, Slot, Task
-from labeling.services import demonstrations
+from labeling.services import demonstrations, work_done
 from labeling.services.quality import hidden, qualification, references
 from tests.labeling.quality.conftest import places, rank, switch, taken
 
@@ -127,6 +127,14 @@ def test_the_number_wanted_of_a_known_answer_is_not_set_by_hand(manager, people,
     manager.post(reverse("task_change", args=["tea", known.uid]), {"num_wanted": "9", "priority": "0"})
     assert Task.objects.get(pk=known.pk).num_wanted == before
     assert not Slot.objects.filter(task=known, state="open").exists()
+
+
+def test_a_projects_pace_is_that_of_its_work_and_a_persons_all_they_did(people, known):
+    """One ranking of work by Luis, one of a known answer by Lena, whose time is hers all the same."""
+    assert work_done.by_day(people.project, days=1)[0].num == 1
+    assert work_done.by_last_days(people.project, days=1) == [1]
+    assert work_done.by_day(people.project, days=1, labeler=people.labeler)[0].num == 1
+    assert work_done.hours(people.project, labeler=people.labeler).num_done == 1
 
 
 def test_reopening_a_known_answer_opens_no_slot(manager, people, known):

@@ -298,10 +298,11 @@ FORM = {"rank_A": "1", "rank_B": "2", "rank_C": "3", "idempotency_key": "k", "ac
 
 def test_the_reviewer_sees_nobodys_ranking_before_their_own(client, people, page):
     html = client.get(page).content.decode()
-    assert "side by side" not in html.split("<dialog")[0]
+    assert 'id="voices"' not in html
     assert "Labeler 1" not in html
     client.post(page, FORM)
     html = client.get(page).content.decode()
+    assert 'id="voices"' in html
     assert "Labeler 1" in html
     assert "Labeler 2" in html
 
