@@ -67,10 +67,9 @@ def claim(
         stands = standing.lock(project, labeler)
         if stands.must_read:
             return Nothing(num_held=0, back_at=None, why=MUST_READ)
-        alike = {other for kind in kinds for other in _alike(kind)}
-        held = [slot for slot in Slot.objects.raw(_HELD, [project.pk, labeler.pk]) if slot.kind in alike]
+        held = [slot for slot in Slot.objects.raw(_HELD, [project.pk, labeler.pk]) if slot.kind in kinds]
         at_hand = {task.pk for task in besides}
-        mine = next((slot for slot in held if slot.kind in kinds and slot.task_id not in at_hand), None)
+        mine = next((slot for slot in held if slot.task_id not in at_hand), None)
         if mine:
             _renew(mine.pk, project)
             mine.refresh_from_db(fields=["lease_until"])
@@ -88,7 +87,7 @@ def claim_task(*, task: Task, labeler: User) -> Slot | None:
     """Hold this very task, as a link to it asks; None when no slot of it is free for this labeler."""
     with transaction.atomic():
         stands = standing.lock(task.project, labeler)
-        held = held_slots(project=task.project, labeler=labeler).filter(kind__in=_alike(task.kind))
+        held = held_slots(project=task.project, labeler=labeler).filter(kind=task.kind)
         mine = held.filter(task=task).first()
         if mine:
             _renew(mine.pk, task.project)
@@ -124,7 +123,7 @@ def release(*, task: Task, labeler: User) -> bool:
 
 def release_all(*, task: Task, labeler: User) -> int:
     """Stop for now: this task goes back, and all of its kind that were fetched ahead. Drafts stay."""
-    held = held_slots(project=task.project, labeler=labeler).filter(kind__in=_alike(task.kind))
+    held = held_slots(project=task.project, labeler=labeler).filter(kind=task.kind)
     return sum(release(task=slot.task, labeler=labeler) for slot in held)
 
 
@@ -214,10 +213,6 @@ def open_by_kind(*, project: Project, labeler: User) -> dict[str, int]:
         else queue.count_open(project=project, labeler=labeler, kind=kind)
         for kind in SERVED_KINDS
     }
-
-
-def _alike(kind: str) -> Sequence[str]:
-    return RANKING_KINDS if kind in RANKING_KINDS else (kind,)
 
 
 _OPEN = {"state": Slot.State.OPEN, "holder": None, "lease_until": None, "claimed_at": None}

@@ -8,7 +8,7 @@ from functools import cache
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -20,7 +20,7 @@ PERSON = "Podium-Person"
 NOBODY = "nobody"
 FRAME_FILES = (
     "css/base.css", "css/frame.css", "css/work.css", "js/frame.js", "js/scrollers.js", "img/podium.svg",
-    "vendor/sortablejs/sortable.esm.js", "django_htmx/htmx.min.js",
+    "vendor/sortablejs/sortable.esm.js", "django_htmx/htmx-2.min.js",
 )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def service_worker(request: HttpRequest) -> HttpResponse:
 @require_GET
 def offline(request: HttpRequest) -> HttpResponse:
     """What a reload shows when no copy of the page is here. It holds nothing about anybody."""
-    return render(request, "work/offline.html")
+    return HttpResponse(render_to_string("work/offline.html"))
 
 
 def name_the_person(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:

@@ -39,7 +39,7 @@ def start(request: ProjectRequest) -> HttpResponseBase:
         "kinds": [
             (kind, num_open[kind.kind]) for kind in kinds.KINDS if num_open[kind.kind] or kind.family in ALWAYS_SHOWN
         ],
-        "held": assignments.held_slots(project=request.project, labeler=request.user).order_by("claimed_at"),
+        **_in_hand(request),
         "num_today": sheets.count_today(project=request.project, labeler=request.user),
         "num_all": rankings.own(labeler=request.user).filter(task__project=request.project).count(),
         "guideline": request.project.current_guideline(),
@@ -47,6 +47,21 @@ def start(request: ProjectRequest) -> HttpResponseBase:
         "qualifications": _qualifications(request),
     }
     return render(request, "work/start.html", context)
+
+
+def _in_hand(request: ProjectRequest) -> dict[str, Any]:
+    """What one left off at (the first held of a kind, and all that was begun), and how many were only fetched ahead."""
+    slots = assignments.held_slots(project=request.project, labeler=request.user).order_by("claimed_at", "pk")
+    begun = set(
+        Draft.objects.filter(labeler=request.user, task__in=slots.values("task")).values_list("task", flat=True)
+    )
+    held, families = [], set()
+    for slot in slots:
+        family = kinds.of(slot.task).family
+        if slot.task_id in begun or family not in families:
+            held.append(slot)
+        families.add(family)
+    return {"held": held, "num_ahead": len(slots) - len(held)}
 
 
 def _qualifications(request: ProjectRequest) -> list[qualification.Progress]:

@@ -117,16 +117,18 @@ def test_the_last_open_tasks_stay_open_for_others(people, ask, monkeypatch):
     assert [claim(people, people.labeler2, besides=[]).task in held] == [False]
 
 
-def test_kinds_asked_for_one_at_a_time_do_not_add_up(people, ask, monkeypatch):
+def test_each_kind_of_work_is_held_by_itself(people, ask, monkeypatch):
     monkeypatch.setattr(assignments, "ENOUGH_OPEN", 1)
     people.project.tasks_ahead = 1
     people.project.save()
-    ask(4)
+    ask(5)
     Task.objects.filter(pk__in=Task.objects.order_by("pk").values("pk")[:2]).update(kind="compare")
     Slot.objects.filter(task__kind="compare").update(kind="compare")
-    first = claim(people, kinds=["rank"])
-    second = claim(people, kinds=["compare"], besides=[first.task])
-    assert claim(people, kinds=["rank"], besides=[first.task, second.task]).holds_enough
+    first = claim(people, kinds=["rank"]).task
+    second = claim(people, kinds=["rank"], besides=[first]).task
+    assert claim(people, kinds=["rank"], besides=[first, second]).holds_enough
+    assert claim(people, kinds=["compare"]).task.kind == "compare"  # the other button still works
+    assert assignments.release_all(task=first, labeler=people.labeler) == 2
 
 
 def test_stopping_gives_back_the_task_and_those_ahead_and_keeps_drafts(people, ask):

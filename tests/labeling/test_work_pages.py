@@ -201,3 +201,24 @@ def test_a_conversation_is_shown_turn_by_turn(client, people, make_prompt):
         html.index(text) for text in ("Be brief", "First <strong>q</strong>", "First a", "Second q")
     )
     assert html.count('class="bubble bubble--user"') == 2
+
+
+def test_the_start_page_shows_what_one_left_off_at_and_counts_what_was_only_fetched_ahead(
+    client, people, make_prompt, monkeypatch
+):
+    monkeypatch.setattr(assignments, "ENOUGH_OPEN", 1)
+    prompts = [make_prompt(f"prompt {number}", k=2) for number in range(5)]
+    tasks.make_ranking_tasks(
+        project=people.project, prompts=prompts, num_responses=2, num_wanted=1, user=people.manager
+    )
+    held = []
+    for _ in range(4):
+        held.append(assignments.claim(project=people.project, labeler=people.labeler, besides=held).task)
+    Draft.objects.create(task=held[2], labeler=people.labeler, payload={})
+    client.force_login(people.labeler)
+    page = client.get("/p/tea/work/").content.decode()
+    assert [f"/p/tea/work/task/{task.uid}/" in page for task in held] == [True, False, True, False]
+    assert "2 more are held ahead for you" in page
+    client.post(f"/p/tea/work/task/{held[0].uid}/", {"action": "release"})
+    assert not Slot.objects.filter(state="held").exists()
+    assert Draft.objects.exists()
