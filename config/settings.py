@@ -48,6 +48,7 @@ def _required_in_production(name: str, default: str) -> str:
 SECRET_KEY = _secret_key()
 # What finds personal data in prompts: "patterns", or "presidio" besides (the extra `pii`).
 PERSONAL_DATA = env.str("PODIUM_PERSONAL_DATA", "patterns")
+PERSONAL_DATA_MODEL = env.str("PODIUM_PERSONAL_DATA_MODEL", "en_core_web_sm")  # spaCy's, for Presidio
 # What tells a language where the script does not: "script" (nothing more), or "lingua" (the extra `languages`).
 LANGUAGE_DETECTION = env.str("PODIUM_LANGUAGE_DETECTION", "script")
 ALLOWED_HOSTS = env.list("PODIUM_ALLOWED_HOSTS", default=[] if IS_PRODUCTION else ["*"])

@@ -25,4 +25,9 @@ def optional_parts_are_installed(app_configs: Any, **kwargs: Any) -> list[CheckM
         elif (needs := values[chosen]) and find_spec(needs[0]) is None:
             hint = f"Install it with: pip install 'podium[{needs[1]}]'."
             found.append(Error(f"PODIUM_{name} is “{chosen}”, which is not installed.", hint=hint, id="podium.E002"))
+    if settings.PERSONAL_DATA == "presidio" and find_spec(settings.PERSONAL_DATA_MODEL) is None:
+        hint = f"Install it with: python -m spacy download {settings.PERSONAL_DATA_MODEL}."
+        found.append(
+            Error(f"spaCy's model {settings.PERSONAL_DATA_MODEL} is not installed.", hint=hint, id="podium.E003")
+        )
     return found

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_OFFERED: Final = 200
 LOOKED_AT: Final = 2_000  # characters; a language shows long before
-MIN_CONFIDENCE: Final = 0.6
+MIN_DISTANCE: Final = 0.05
 LONG: Final = 400  # a question over so much text is about the text
 
 # In this order: the first that fits. Anchored at the first words, where an instruction says what it wants.
@@ -134,15 +134,14 @@ def _suggest(prompt: Prompt) -> Suggestion:
 
 
 def _by_lingua(text: str) -> str:
-    values: list[Any] = _detector().compute_language_confidence_values(text[:LOOKED_AT])
-    if not values or values[0].value < MIN_CONFIDENCE:
-        return ""
-    return str(values[0].language.iso_code_639_1.name.lower())
+    found: Any = _detector().detect_language_of(text[:LOOKED_AT])
+    return str(found.iso_code_639_1.name.lower()) if found is not None else ""
 
 
 @cache
 def _detector() -> "LanguageDetector":
-    """Its models are read as they are needed; once per process."""
+    """Its models are read as they are needed; once per process. What lies too near to another language is not told."""
     from lingua import LanguageDetectorBuilder
 
-    return LanguageDetectorBuilder.from_all_languages().build()
+    builder = LanguageDetectorBuilder.from_all_languages()
+    return builder.with_minimum_relative_distance(MIN_DISTANCE).build()

@@ -1,7 +1,14 @@
-"""Microsoft Presidio, where the extra `pii` is installed: names, addresses and more, by a language model of spaCy."""
+"""Microsoft Presidio, where the extra `pii` is installed: names and more, by a model of spaCy. It reads English.
+
+E-mail addresses and links are left to our own patterns: Presidio's would ask another host for the list of suffixes.
+"""
 
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine
@@ -10,7 +17,6 @@ MIN_SCORE: Final = 0.6
 # Presidio's own names → ours. Dates, nationalities and addresses of pages are too common in prompts to be told.
 KINDS: Final = {
     "PERSON": "name",
-    "EMAIL_ADDRESS": "e-mail",
     "PHONE_NUMBER": "phone",
     "CREDIT_CARD": "payment card",
     "IBAN_CODE": "IBAN",
@@ -31,9 +37,11 @@ def find(text: str) -> set[str]:
 @cache
 def _engine() -> "AnalyzerEngine":
     """Loading the language model takes seconds: once per process."""
+    if find_spec(settings.PERSONAL_DATA_MODEL) is None:  # Presidio would try to download it
+        raise ImproperlyConfigured(f"spaCy's model {settings.PERSONAL_DATA_MODEL} is not installed.")
     from presidio_analyzer import AnalyzerEngine
     from presidio_analyzer.nlp_engine import NlpEngineProvider
 
-    model = {"lang_code": "en", "model_name": "en_core_web_sm"}
+    model = {"lang_code": "en", "model_name": settings.PERSONAL_DATA_MODEL}
     provider = NlpEngineProvider(nlp_configuration={"nlp_engine_name": "spacy", "models": [model]})
     return AnalyzerEngine(nlp_engine=provider.create_engine(), supported_languages=["en"])

@@ -57,6 +57,6 @@ function number(place) {
     pair.querySelector("[data-pair-number]").textContent = index + 1;
     const away = pair.querySelector("[data-remove-pair]");
     away.value = `remove_pair_${index}`;
-    away.setAttribute("aria-label", `Take example ${index + 1} away`);
+    away.setAttribute("aria-label", `Take away example ${index + 1}`);
   });
 }

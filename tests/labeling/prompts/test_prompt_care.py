@@ -37,9 +37,7 @@ def test_prompts_with_a_long_common_beginning_are_a_group_the_oldest_first(peopl
 
 def test_one_beginning_can_hold_two_groups(people: People) -> None:
     """The first 100 characters are the same for all four; 80 % of the longer one only for each two."""
-    start = (
-        "Translate the following text into German, keep the tone, and leave out not a single word of it, please: "
-    )
+    start = "Translate the following text into German, keep the tone, and leave out not a single word of it, please: "
     for tail in ("a " * 200, "a " * 200 + "!", "b " * 200, "b " * 200 + "!"):
         add(people, start + tail)
     assert [group.num for group in near_duplicates.groups(project=people.project)] == [2, 2]
@@ -152,15 +150,12 @@ def test_kinds_of_personal_data_stand_beside_the_prompt(people: People) -> None:
         assert b"Looks like personal data" in client.get(address).content
 
 
-def test_a_setting_for_a_missing_extra_is_an_error_at_start() -> None:
+def test_a_setting_for_a_missing_extra_is_an_error_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks.optional_parts_are_installed(None) == []
     with override_settings(PERSONAL_DATA="guess"):
         assert [error.id for error in checks.optional_parts_are_installed(None)] == ["podium.E001"]
-    with override_settings(LANGUAGE_DETECTION="lingua"):
-        found = {error.id for error in checks.optional_parts_are_installed(None)}
-    try:
-        import lingua  # noqa: F401
-    except ModuleNotFoundError:
-        assert found == {"podium.E002"}
-    else:
-        assert found == set()
+    with override_settings(PERSONAL_DATA="presidio", PERSONAL_DATA_MODEL="no_such_model"):
+        assert "podium.E003" in [error.id for error in checks.optional_parts_are_installed(None)]
+    monkeypatch.setattr(checks, "OPTIONAL", {"LANGUAGE_DETECTION": {"script": ("no_such_module", "languages")}})
+    (error,) = checks.optional_parts_are_installed(None)
+    assert (error.id, error.hint) == ("podium.E002", "Install it with: pip install 'podium[languages]'.")
