@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from labeling.services import assignments, imports, rounds, runs, snapshots
+from labeling.services import assignments, imports, kept, rounds, runs, snapshots
 
 
 @shared_task
@@ -27,6 +27,11 @@ def build_snapshot(snapshot_id: int) -> None:
 @shared_task
 def sweep_snapshots() -> None:
     snapshots.sweep()
+
+
+@shared_task
+def make_reports(project_id: int) -> None:
+    kept.make_asked(project_id)
 
 
 @shared_task

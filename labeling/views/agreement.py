@@ -43,7 +43,9 @@ def show(request: ProjectRequest) -> HttpResponseBase:
     form = AgreementForm(request.GET, project=request.project)
     scope = form.scope()
     ties = _chosen(form, "ties", agreement.TIE_RULES)
-    report = _agreement(request, scope)
+    report: agreement.Report | None = kept.get("agreement", request.project, scope)
+    if report is None:
+        return _wait(request, "agreement")
     people = User.objects.in_bulk([line.key for line in report.labelers])
     context = {
         "report": report,
@@ -68,7 +70,9 @@ def show(request: ProjectRequest) -> HttpResponseBase:
 def biases(request: ProjectRequest) -> HttpResponseBase:
     form = ScopeForm(request.GET, project=request.project)
     scope = form.scope()
-    report = kept.get("biases", request.project, scope=scope, make=lambda: bias.report(request.project, scope))
+    report: bias.Report | None = kept.get("biases", request.project, scope)
+    if report is None:
+        return _wait(request, "biases")
     context = {
         "report": report,
         "first_words": report.places[0].in_words("The first shown") if report.places else "",
@@ -84,12 +88,9 @@ def leaderboard(request: ProjectRequest) -> HttpResponseBase:
     form = LeaderboardForm(request.GET, project=request.project)
     scope = form.scope()
     method = _chosen(form, "method", tuple(boards.METHODS))
-    board = kept.get(
-        f"leaderboard-{method}",
-        request.project,
-        scope=scope,
-        make=lambda: boards.board(request.project, scope, method=method),
-    )
+    board: boards.Board | None = kept.get(f"leaderboard-{method}", request.project, scope)
+    if board is None:
+        return _wait(request, "leaderboard")
     ids = [place.model_id for part in board.parts for place in part.places]
     context = {
         "board": board,
@@ -104,7 +105,7 @@ def leaderboard(request: ProjectRequest) -> HttpResponseBase:
 @member(Role.REVIEWER)
 def anew(request: ProjectRequest, page: str) -> HttpResponseBase:
     form = ScopeForm(request.GET, project=request.project)
-    kept.forget(page, request.project, scope=form.scope())
+    kept.forget(page, request.project, form.scope())
     return _again(request, page)
 
 
@@ -113,7 +114,7 @@ def anew(request: ProjectRequest, page: str) -> HttpResponseBase:
 def anew_board(request: ProjectRequest) -> HttpResponseBase:
     form = ScopeForm(request.GET, project=request.project)
     for method in boards.METHODS:
-        kept.forget(f"leaderboard-{method}", request.project, scope=form.scope())
+        kept.forget(f"leaderboard-{method}", request.project, form.scope())
     return _again(request, "leaderboard")
 
 
@@ -122,9 +123,9 @@ def _again(request: ProjectRequest, page: str) -> HttpResponseBase:
     return redirect(f"{reverse(page, args=[request.project.slug])}?{request.GET.urlencode()}")
 
 
-def _agreement(request: ProjectRequest, scope: Scope) -> agreement.Report:
-    make = lambda: agreement.report(request.project, scope)  # noqa: E731
-    return kept.get("agreement", request.project, scope=scope, make=make)
+def _wait(request: ProjectRequest, page: str) -> HttpResponseBase:
+    """A job is counting; the page asks again by itself."""
+    return render(request, "agreement/wait.html", {"nav": "rankings", "tab": page}, status=202)
 
 
 def _frame(page: str, form: ScopeForm, scope: Scope) -> dict[str, Any]:

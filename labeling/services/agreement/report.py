@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
+from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from labeling.models import Project, Task
@@ -45,7 +46,8 @@ class Report:
 
 def report(project: Project, scope: Scope) -> Report:
     """Reads every ranking of the scope: seconds where there are hundreds of thousands."""
-    rows = counted(project, scope).order_by("pk").values_list("task", "labeler", "ranks", "created_at")
+    dated = counted(project, scope).order_by("pk").annotate(day=TruncDate("created_at"))
+    rows = dated.values_list("task", "labeler", "ranks", "day")
     weeks: dict[int, date] = {}
     found = judged(_noting_weeks(rows.iterator(chunk_size=CHUNK), weeks))
     measures = Measures(found)
@@ -71,8 +73,7 @@ def report(project: Project, scope: Scope) -> Report:
 
 def _noting_weeks(rows: Iterable[Any], weeks: dict[int, date]) -> Iterable[tuple[int, int, list[int]]]:
     """A task belongs to the week (its Monday) of its last ranking: only then could anybody agree."""
-    for task, labeler, ranks, created_at in rows:
-        day = timezone.localdate(created_at)
+    for task, labeler, ranks, day in rows:
         monday = day - timedelta(days=day.weekday())
         weeks[task] = max(monday, weeks.get(task, monday))
         yield task, labeler, ranks

@@ -1,5 +1,6 @@
 """Rankings as they lie in the database, quickly made."""
 
+import uuid
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -9,6 +10,13 @@ from django.utils import timezone
 
 from labeling.models import Prompt, Ranking, Slot, Task, TaskResponse, User
 from tests.labeling.conftest import People
+
+
+@pytest.fixture(autouse=True)
+def own_cache(settings: Any) -> None:
+    """Nothing kept by another test, whose project may have the same number."""
+    memory = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(uuid.uuid4())}
+    settings.CACHES = {**settings.CACHES, "default": memory}
 
 
 @pytest.fixture

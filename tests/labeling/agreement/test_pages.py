@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
@@ -14,11 +13,6 @@ from tests.labeling.conftest import People
 
 MakeTask = Callable[..., Task]
 Rank = Callable[..., Ranking]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_kept() -> None:
-    cache.clear()
 
 
 @pytest.fixture
@@ -168,3 +162,15 @@ def test_a_kept_report_costs_a_few_queries_however_many_rankings(
     client.get(reverse("agreement", args=["tea"]))
     with django_assert_max_num_queries(16):
         client.get(reverse("agreement", args=["tea"]))
+
+
+@pytest.mark.parametrize("name", ["agreement", "biases", "leaderboard"])
+def test_while_a_job_counts_the_page_says_so_and_asks_again(
+    people: People, ranked: list[Task], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    assert ranked
+    monkeypatch.setattr("labeling.services.kept.MAX_AT_ONCE", 1)
+    monkeypatch.setattr("labeling.services.bell.ring", lambda job, row_id: None)
+    answer = as_(people.manager).get(reverse(name, args=["tea"]))
+    assert answer.status_code == 202
+    assert 'http-equiv="refresh"' in answer.content.decode()

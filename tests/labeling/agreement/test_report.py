@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from labeling import jobs
 from labeling.models import Prompt, Ranking, RankingVoid, Task
 from labeling.services import agreement, kept
 from labeling.services.agreement import Scope
@@ -117,8 +118,9 @@ def test_a_report_is_kept_until_a_ranking_comes_or_goes(
     people: People, make_task: MakeTask, rank: Rank, django_assert_num_queries: Any
 ) -> None:
     def num_shared() -> int:
-        found = kept.get("test", people.project, scope=Scope(), make=lambda: agreement.report(people.project, Scope()))
-        return found.coverage.num_shared
+        found = kept.get("agreement", people.project, Scope())
+        assert found
+        return int(found.coverage.num_shared)
 
     task = make_task()
     rank(task, people.labeler, [1, 2, 3])
@@ -132,10 +134,31 @@ def test_a_report_is_kept_until_a_ranking_comes_or_goes(
     assert num_shared() == 0
 
 
-def test_scopes_and_projects_have_keys_of_their_own(people: People) -> None:
+def test_scopes_projects_and_reports_are_kept_apart(people: People) -> None:
     other = people.stranger.memberships.get().project
-    keys = {kept.key("x", project, scope) for project in (people.project, other) for scope in (*SCOPES, Scope("chat"))}
-    assert len(keys) == 10
-    assert kept.key("x", people.project, Scope(use_case="chat")) != kept.key(
-        "x", people.project, Scope(language="chat")
-    )
+    scopes = [*SCOPES, Scope(use_case="chat"), Scope(language="chat")]
+    asked = [(name, project, scope) for name in kept.MAKERS for project in (people.project, other) for scope in scopes]
+    first = [kept.get(*one) for one in asked]
+    assert [kept.get(*one).made_at for one in asked] == [one.made_at for one in first if one]  # type: ignore[union-attr]
+    assert len({one.made_at for one in first if one}) == len(asked)
+
+
+def test_in_a_huge_project_a_job_makes_what_a_page_asked_for(
+    people: People, make_task: MakeTask, rank: Rank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung: list[tuple[str, int]] = []
+    monkeypatch.setattr(kept, "MAX_AT_ONCE", 1)
+    monkeypatch.setattr("labeling.services.bell.ring", lambda job, row_id: rung.append((job, row_id)))
+    task = make_task()
+    rank(task, people.labeler, [1, 2, 3])
+    rank(task, people.labeler2, [1, 2, 3])
+    for _ in range(2):
+        assert kept.get("agreement", people.project, Scope()) is None
+    assert kept.get("biases", people.project, Scope(weeks=4)) is None
+    assert rung == [("make_reports", people.project.pk)] * 2  # once for each report
+    jobs.make_reports(people.project.pk)
+    found = kept.get("agreement", people.project, Scope())
+    assert found
+    assert found.coverage.num_shared == 2
+    assert kept.get("biases", people.project, Scope(weeks=4))
+    assert len(rung) == 2
