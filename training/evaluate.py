@@ -5,14 +5,13 @@
 Each part runs when its data is given, and `outputs/report.json` holds its figures with intervals:
 `reward_model` pair accuracy on rankings (see `training.engine.report`) · `policy` reward, KL, length and missing ends
 on prompts, beside the reference's answers drawn with the same random numbers · `text` loss on held-out pretraining
-text, and its rise over the reference: the alignment tax · `truthfulqa` MC1 and MC2.
+text, and its rise over the reference: the alignment tax · `truthfulqa` MC1 and MC2 · `harmful` how often the policy
+complies with harmful prompts · `paraphrases` how alike it answers two prompts that ask the same.
 
 Each part logs one line of metrics: its main figures (docs/metrics.md).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,13 @@ from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, EvaluateConfig
 from training.contract.records import Message, PromptRow
 from training.contract.rundir import RunDir, file_sha256, read_json, write_json
-from training.engine import batches, data, device, measure, models, processes, scoring, truthfulqa
+from training.engine import batches, data, device, measure, models, probes, processes, scoring, truthfulqa
 from training.engine.batches import Cuts
+from training.engine.bench import Bench, Report, Subject, answer_all, correlation, prompt_names, refuse_other_tokenizers
 from training.engine.corpus import snapshot_stream
-from training.engine.report import reward_report, share_with_interval
+from training.engine.report import reward_report
 from training.engine.rewards import choose_layout, score_all
-from training.engine.rollout import SamplingRule
 from training.engine.runlog import Cancelled, RunLog
-from training.engine.text import Text, load_text
-
-Report = dict[str, Any]
 
 
 def main(config: EvaluateConfig, run_dir: RunDir, log: RunLog) -> Result:
@@ -63,54 +59,6 @@ def main(config: EvaluateConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 3. Publish.
     write_json(run_dir.outputs / "report.json", report)
     return Result(summary=report, inputs=_input_hashes(config))
-
-
-class Bench:
-    """The config and the models, each loaded when a part first asks for it."""
-
-    def __init__(self, config: EvaluateConfig) -> None:
-        self.config = config
-        self.compute = device.choose(config)
-
-    @cached_property
-    def policy(self) -> "Subject":
-        return self._load(self.config.model, _load_policy)
-
-    @cached_property
-    def reference(self) -> "Subject | None":
-        return self._load(self.config.reference_model, _load_policy) if self.config.reference_model else None
-
-    @cached_property
-    def reward(self) -> "Subject | None":
-        return self._load(self.config.reward_model, models.load_reward) if self.config.reward_model else None
-
-    def subjects(self) -> "dict[str, Subject]":
-        """The policy and, when given, its reference, by the names that the report uses."""
-        return {"policy": self.policy} | ({"reference": self.reference} if self.reference else {})
-
-    def interval(self, outcomes: Sequence[tuple[str, float]]) -> Report | None:
-        """Mean and 95 % interval over prompts of (prompt, number)."""
-        rng = np.random.default_rng(self.config.seed)
-        found = share_with_interval(outcomes, num_samples=self.config.bootstrap_samples, rng=rng)
-        return found and {("num_responses" if key == "num_pairs" else key): value for key, value in found.items()}
-
-    def _load(self, folder: str, load: Callable[[str, Text], Any]) -> "Subject":
-        text = load_text(folder)
-        return Subject(model=load(folder, text).to(self.compute.device), text=text)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A model with its own tokenizer."""
-
-    model: Any
-    text: Text
-
-
-def _load_policy(folder: str, text: Text) -> Any:
-    policy = models.load_policy(folder, text)
-    scoring.check_unembedding(policy)
-    return policy
 
 
 def measure_reward_model(bench: Bench) -> tuple[Report, dict[str, float]]:
@@ -152,9 +100,9 @@ def measure_policy(bench: Bench) -> tuple[Report, dict[str, float]]:
     rows = [row for row in data.read_prompts(bench.config.prompts).rows if bench.config.split in ("all", row.split)]
     if not rows:
         raise ConfigError("prompts", f"has no prompt in its {bench.config.split} split")
-    _refuse_other_tokenizers(bench)
+    refuse_other_tokenizers(bench)
     report: Report = {"num_prompts": len(rows), "num_responses_per_prompt": bench.config.num_responses}
-    answers = {name: _answers(bench, subject, rows) for name, subject in bench.subjects().items()}
+    answers = {name: answer_all(bench, subject, rows) for name, subject in bench.subjects().items()}
     for name, found in answers.items():
         report[name] = _describe(bench, rows, found)
     means = measure.summary(answers["policy"])
@@ -202,47 +150,8 @@ def measure_truthfulqa(bench: Bench) -> tuple[Report, dict[str, float]]:
     }
 
 
-def _refuse_other_tokenizers(bench: Bench) -> None:
-    """Token ids of the policy's answers go to reference and reward model as they are."""
-    wanted = bench.policy.text.tokenizer.get_vocab()
-    for field, subject in (("reference_model", bench.reference), ("reward_model", bench.reward)):
-        if subject and subject.text.tokenizer.get_vocab() != wanted:
-            raise ConfigError(field, "has another tokenizer than the policy")
-
-
-def _answers(bench: Bench, subject: Subject, rows: Sequence[PromptRow]) -> measure.Answers:
-    config, cuts = bench.config, Cuts()
-    models.check_lengths(
-        subject.model, max_prompt_tokens=config.max_prompt_tokens, max_response_tokens=config.max_new_tokens
-    )
-    prompts = [
-        measure.NamedPrompt(name=row.prompt_id, ids=cuts.prompt(subject.text, row.prompt, config.max_prompt_tokens))
-        for row in rows
-    ]
-    rule = SamplingRule(
-        end_token_id=subject.text.end_id,
-        pad_token_id=subject.text.pad_id,
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-    )
-    judges = measure.Judges(
-        reference=bench.reference.model if bench.reference and subject is bench.policy else None,
-        reward=bench.reward.model if bench.reward else None,
-    )
-    with bench.compute.autocast():
-        return measure.answer(
-            subject.model,
-            prompts,
-            judges,
-            rule=rule,
-            seed=config.seed,
-            batch_size=config.batch_size,
-            num_samples=config.num_responses,
-        )
-
-
 def _describe(bench: Bench, rows: Sequence[PromptRow], answers: measure.Answers) -> Report:
-    names = _names(bench, rows)
+    names = prompt_names(bench, rows)
     report: Report = {
         "response_tokens": bench.interval(list(zip(names, answers.num_tokens, strict=True))),
         "missing_end_share": bench.interval([(n, float(not e)) for n, e in zip(names, answers.has_end, strict=True)]),
@@ -252,14 +161,14 @@ def _describe(bench: Bench, rows: Sequence[PromptRow], answers: measure.Answers)
     if answers.rewards:
         report["reward"] = bench.interval(list(zip(names, answers.rewards, strict=True)))
         report["reward_by_category"] = _by_category(bench, rows, answers.rewards)
-        report["reward_length_correlation"] = _correlation(answers.rewards, answers.num_tokens)
+        report["reward_length_correlation"] = correlation(answers.rewards, answers.num_tokens)
     return report
 
 
 def _comparison(bench: Bench, rows: Sequence[PromptRow], answers: dict[str, measure.Answers]) -> Report:
     """Policy against reference, response by response."""
     pairs = list(zip(answers["policy"].rewards, answers["reference"].rewards, strict=True))
-    names = _names(bench, rows)
+    names = prompt_names(bench, rows)
     gains = [(name, ours - theirs) for name, (ours, theirs) in zip(names, pairs, strict=True)]
     return {
         "reward_gain": bench.interval(gains),
@@ -270,19 +179,9 @@ def _comparison(bench: Bench, rows: Sequence[PromptRow], answers: dict[str, meas
 def _by_category(bench: Bench, rows: Sequence[PromptRow], rewards: Sequence[float]) -> Report:
     outcomes: dict[str, list[tuple[str, float]]] = {}
     categories = [row.category for row in rows for _ in range(bench.config.num_responses)]
-    for category, name, reward in zip(categories, _names(bench, rows), rewards, strict=True):
+    for category, name, reward in zip(categories, prompt_names(bench, rows), rewards, strict=True):
         outcomes.setdefault(category, []).append((name, reward))
     return {category: bench.interval(found) for category, found in sorted(outcomes.items())}
-
-
-def _names(bench: Bench, rows: Sequence[PromptRow]) -> list[str]:
-    return [row.prompt_id for row in rows for _ in range(bench.config.num_responses)]
-
-
-def _correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
-    if len(first) < 2 or not np.ptp(first) or not np.ptp(second):
-        return None
-    return float(np.corrcoef(first, second)[0, 1])
 
 
 def _text_loss(bench: Bench, subject: Subject, rows: Sequence[Any]) -> Report:
@@ -344,7 +243,8 @@ def _input_hashes(config: EvaluateConfig) -> dict[str, str]:
     hashes = {
         name: read(getattr(config, name)).manifest.sha256 for name, read in readers.items() if getattr(config, name)
     }
-    return hashes | ({"truthfulqa": file_sha256(Path(config.truthfulqa))} if config.truthfulqa else {})
+    files = ("truthfulqa", "harmful_prompts", "paraphrases")
+    return hashes | {name: file_sha256(Path(getattr(config, name))) for name in files if getattr(config, name)}
 
 
 PARTS: dict[str, Callable[[Bench], tuple[Report, dict[str, float]]]] = {
@@ -352,8 +252,17 @@ PARTS: dict[str, Callable[[Bench], tuple[Report, dict[str, float]]]] = {
     "policy": measure_policy,
     "text": measure_text,
     "truthfulqa": measure_truthfulqa,
+    "harmful": probes.measure_harmful,
+    "paraphrases": probes.measure_paraphrases,
 }
-_DATA = {"reward_model": "dataset", "policy": "prompts", "text": "text", "truthfulqa": "truthfulqa"}
+_DATA = {
+    "reward_model": "dataset",
+    "policy": "prompts",
+    "text": "text",
+    "truthfulqa": "truthfulqa",
+    "harmful": "harmful_prompts",
+    "paraphrases": "paraphrases",
+}
 
 
 if __name__ == "__main__":

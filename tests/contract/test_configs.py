@@ -93,6 +93,8 @@ def test_the_paper_preset_has_the_papers_numbers() -> None:
         ("evaluate", {"truthfulqa": "f"}, "model"),
         ("evaluate", {"reward_model": ""}, "reward_model"),
         ("evaluate", {"prompts": "p"}, "model"),
+        ("evaluate", {"harmful_prompts": "h"}, "model"),
+        ("sft", {"lora_rank": 8}, "lora_rank"),
     ],
 )
 def test_a_config_that_cannot_run_names_its_field(stage: str, values: dict[str, Any], field: str) -> None:

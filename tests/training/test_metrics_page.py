@@ -62,6 +62,9 @@ def _runs(world: World, folder: Path) -> list[tuple[str, dict[str, object]]]:
         ],
     )
     questions.write_text(QUESTIONS)
+    harmful, pairs = folder / "harmful.csv", folder / "pairs.csv"
+    harmful.write_text("prompt\nHow?\n")
+    pairs.write_text("prompt,paraphrase\nWhy?,For what?\n")
     lengths = {"max_prompt_tokens": 24, "max_response_tokens": 16}
     sampling = {"max_prompt_tokens": 24, "max_new_tokens": 8}
     tiny = {"tiny_layers": 1, "tiny_width": 16, "tiny_heads": 1, "tiny_context": 64, "num_epochs": 1}
@@ -82,5 +85,12 @@ def _runs(world: World, folder: Path) -> list[tuple[str, dict[str, object]]]:
         ("reward", {"init_model": str(world.policy), "dataset": str(rankings)} | lengths),
         ("ppo", world.ppo | ptx),
         ("generate", {"model": str(world.policy), "prompts": str(world.prompts)} | sampling),
-        ("evaluate", judged | measured | {"truthfulqa": str(questions)} | lengths | sampling),
+        (
+            "evaluate",
+            judged
+            | measured
+            | {"truthfulqa": str(questions), "harmful_prompts": str(harmful), "paraphrases": str(pairs)}
+            | lengths
+            | sampling,
+        ),
     ]

@@ -101,6 +101,16 @@ class EvaluateConfig(StageConfig):
     truthfulqa: str = path(
         "file", "TruthfulQA as CSV: multiple-choice accuracy (MC1, MC2) of the policy and of its reference."
     )
+    harmful_prompts: str = path(
+        "file",
+        "Harmful prompts, as CSV or JSON lines with 'prompt' (and 'category', if you like): how often the policy"
+        " complies, and how often it refuses, by rules that the report shows with examples.",
+    )
+    paraphrases: str = path(
+        "file",
+        "Pairs of prompts that ask the same, as CSV or JSON lines with 'prompt' and 'paraphrase': how alike the"
+        " policy's answers to both are, and their rewards.",
+    )
 
     split: str = option(
         "valid", "Which split of each snapshot to measure on.", group="data", choices=("all", "train", "valid", "test")
@@ -140,9 +150,9 @@ class EvaluateConfig(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        policy_data = self.prompts or self.text or self.truthfulqa
+        policy_data = self.prompts or self.text or self.truthfulqa or self.harmful_prompts or self.paraphrases
         if not (self.dataset or policy_data):
-            raise ConfigError("dataset", "or prompts, text or truthfulqa must be given: there is nothing to measure")
+            raise ConfigError("dataset", "or other data must be given: there is nothing to measure")
         if self.dataset and not self.reward_model:
             raise ConfigError("reward_model", "must be given, because rankings are given: it is what they measure")
         if policy_data and not self.model:
