@@ -25,7 +25,16 @@ GROUP_LABELS = {
     "limits": "Limits and machine",
 }
 OPEN_GROUPS = ("optimisation", "ppo", "sampling")
-ACRONYMS = {"kl": "KL", "ptx": "PTX", "gae": "GAE", "ema": "EMA", "adam": "Adam", "lr": "LR", "ppo": "PPO", "lora": "LoRA"}
+ACRONYMS = {
+    "kl": "KL",
+    "ptx": "PTX",
+    "gae": "GAE",
+    "ema": "EMA",
+    "adam": "Adam",
+    "lr": "LR",
+    "ppo": "PPO",
+    "lora": "LoRA",
+}
 
 
 @dataclass(frozen=True)
