@@ -148,6 +148,7 @@ export class Board {
     group.setAttribute("aria-label", `Rank of ${letter}`);
     const number = this.select(letter);
     number.setAttribute("aria-label", `Rank of ${letter}`);
+    number.options[1].textContent = "1"; // the board itself says which end is best
     group.append(
       button({ text: "−", label: `${letter} one rank up`, data: { does: "step", letter, by: -1 } }),
       number,
