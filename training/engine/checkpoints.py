@@ -53,8 +53,9 @@ class Checkpoints:
         self._processes.wait()
 
     def _save(self, step: int, state: Mapping[str, Any], best: tuple[int, float] | None) -> None:
+        for unfinished in self.folder.glob(".tmp-*"):  # of a process that was killed while it wrote
+            shutil.rmtree(unfinished)
         temporary = self.folder / f".tmp-{os.getpid()}"
-        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         _write_state(temporary, state)
         final = self._path(step)
