@@ -94,7 +94,7 @@ def withdraw(*, membership: Membership, reason: str, by: User) -> Withdrawal:
     freed = _slots_to_refill(project, labeler)
     num_rankings = _void_rankings(project, labeler, reason, by)
     num_demonstrations = _void_demonstrations(project, labeler, reason, by)
-    Prompt.objects.filter(pk__in=_prompts(project, labeler)).update(is_retired=True)
+    _retire_prompts(project, labeler)
     _want_again(freed)
     _forget_the_rest(project, labeler)
     kept, is_new = Withdrawal.objects.get_or_create(
@@ -220,6 +220,13 @@ def _void_demonstrations(project: Project, labeler: User, reason: str, by: User)
     voids = (DemonstrationVoid(demonstration_id=pk, reason=reason, voided_by=by) for pk, _ in rows)
     DemonstrationVoid.objects.bulk_create(voids, batch_size=BATCH)
     return sum(later is None for _, later in rows)
+
+
+def _retire_prompts(project: Project, labeler: User) -> None:
+    """What they wrote is in no new task and no new snapshot, and the tasks that ask about it are closed."""
+    for task in Task.objects.filter(prompt__in=_prompts(project, labeler), state=Task.State.OPEN):
+        tasks.close(task=task)
+    Prompt.objects.filter(pk__in=_prompts(project, labeler)).update(is_retired=True)
 
 
 def _slots_to_refill(project: Project, labeler: User) -> set[int]:

@@ -74,7 +74,7 @@ def _demonstrate(request: ProjectRequest, task: Task, payload: Payload) -> Demon
 def _write_prompt(request: ProjectRequest, task: Task, payload: Payload) -> WrittenPrompt:
     given = writing_forms.to_writing(payload, forms.read_circumstances(request.POST))
     hints = writing.hints(project=task.project, writing=given)
-    if hints and request.POST.get("seen_hints") != "\n".join(hints):
+    if hints and request.POST.get("seen_hints") != " ".join(hints):
         raise LookAgain(hints)
     return writing.submit(task=task, labeler=request.user, idempotency_key=_key(request), writing=given)
 

@@ -97,6 +97,16 @@ def test_closed_and_surplus_work_is_not_wanted_again(people: People, ask: Any) -
     assert not Slot.objects.filter(state="open").exists()
 
 
+def test_tasks_about_a_prompt_of_theirs_are_closed(worked: Any) -> None:
+    theirs = Prompt.objects.get(author=worked.labeler)
+    asking.ask_for_annotations(project=worked.project, prompts=[theirs], user=worked.manager)
+    task = Task.objects.get(prompt=theirs)
+    withdraw(worked)
+    task.refresh_from_db()
+    assert task.state == "closed"
+    assert not task.slots.filter(state="open").exists()
+
+
 def test_held_work_goes_back_and_what_was_no_answer_is_deleted(people: People, ask: Any) -> None:
     task = ask()[0]
     assignments.claim_task(task=task, labeler=people.labeler)

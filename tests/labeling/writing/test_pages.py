@@ -1,6 +1,8 @@
 """The pages and the API of the other kinds of task, without JavaScript."""
 
+import html
 import json
+import re
 from typing import Any
 
 import pytest
@@ -54,9 +56,30 @@ def test_a_hint_is_shown_once_and_then_the_prompt_is_taken_as_it_is(people: Peop
     assert b"personal data: e-mail" in first.content
     assert b"Send it as it is" in first.content
     assert not Prompt.objects.exists()
-    seen = first.context["hints"]
-    client.post(page_of(task), {**form, "seen_hints": "\n".join(seen)})
+    client.post(page_of(task), {**form, "seen_hints": seen_on(first)})
     assert Prompt.objects.get().personal_data == ["e-mail"]
+
+
+def seen_on(answer: Any) -> str:
+    """What the page's own hidden field would send."""
+    found = re.search(r'name="seen_hints" value="([^"]*)"', answer.content.decode())
+    assert found
+    return html.unescape(found[1])
+
+
+def test_several_hints_are_seen_together_and_new_ones_are_shown_again(people: People, ask: Any) -> None:
+    one, two = ask(num_tasks=2)
+    text = "Write to anna.b@corp.io about the heating that has been broken since Tuesday. " * 3
+    write(one, people.labeler, text)
+    client = as_(people.labeler)
+    form = {"instruction": text + "Now.", "idempotency_key": "k"}
+    first = client.post(page_of(two), form)
+    assert len(first.context["hints"]) == 2
+    changed = client.post(page_of(two), {**form, "instruction": "Call +49 30 1234567", "seen_hints": seen_on(first)})
+    assert b"personal data: phone" in changed.content
+    assert WrittenPrompt.objects.count() == 1
+    client.post(page_of(two), {**form, "seen_hints": seen_on(first)})
+    assert WrittenPrompt.objects.count() == 2
 
 
 def test_errors_leave_what_was_typed_on_the_page(people: People, ask: Any) -> None:
