@@ -7,7 +7,7 @@ import json
 import random
 import secrets
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -233,9 +233,16 @@ def _rank(task: Task, *, labeler: User, taste: Taste, qualities: Mapping[int, fl
         labeler=labeler,
         idempotency_key=f"{SLUG}:{task.pk}:{taste.name}",
         answer=Answer(
-            ranks=_ranks(scores, taste.tie_within), guideline_version=guideline.version if guideline else None
+            ranks=_ranks(scores, taste.tie_within),
+            guideline_version=guideline.version if guideline else None,
+            active_seconds=_reading_seconds(places.values()),
         ),
     )
+
+
+def _reading_seconds(responses: Iterable[Response]) -> float:
+    """About 25 characters a second, and some time to decide."""
+    return round(sum(8 + response.num_chars / 25 for response in responses), 1)
 
 
 def _score(response: Response, *, taste: Taste, quality: float) -> float:
