@@ -17,7 +17,7 @@ from labeling.services.agreement import Figure
 register = template.Library()
 NOTHING = "–"
 BAR_WIDTH, BAR_HEIGHT, PAD = 120, 16, 5
-TREND_WIDTH, TREND_HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 220, 48, 12, 12, 28
+TREND_WIDTH, TREND_HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 220, 60, 12, 12, 28
 NUM_LABELS = 8
 
 
