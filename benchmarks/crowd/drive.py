@@ -86,36 +86,50 @@ class Crowd:
         return tally
 
     async def at_human_pace(
-        self, podium: Podium, num_labelers: int, seconds: float, think: tuple[float, float]
+        self,
+        podium: Podium,
+        at_hand: dict[str, tuple[Handed | None, Handed | None]],
+        seconds: float,
+        think: tuple[float, float],
     ) -> Tally:
         """As the page does it: the next task and its page are fetched while the labeler reads this one.
 
-        Everybody is in the middle of a task when the clock starts; what is begun is finished and not timed.
+        When the clock starts everybody is somewhere in a task, with the next one at hand.
         """
-        crowd = list(self.browsers)[:num_labelers]
-        warm_up, tally = Tally(), Tally()
-        first = [await self.take(podium, who, warm_up) for who in crowd]
-        deadline = time.monotonic() + seconds
+        tally, deadline = Tally(), time.monotonic() + seconds
 
-        async def work(who: str, task: Handed | None) -> None:
+        async def sleep(pause: float) -> bool:
+            await asyncio.sleep(max(0.0, min(pause, deadline - time.monotonic())))
+            return time.monotonic() < deadline
+
+        async def work(who: str) -> None:
+            task, ahead = at_hand[who]
             pause = self.rng.uniform(0, think[1])
-            while task is not None:
-                reading_until = time.monotonic() + pause
-                await asyncio.sleep(min(AHEAD_SECONDS, pause))
-                if time.monotonic() > deadline:
+            while task and await sleep(pause):
+                await self.give(podium, who, task, tally)
+                task, pause = ahead, self.rng.uniform(*think)
+                if task is None or not await sleep(min(AHEAD_SECONDS, pause)):
                     return
                 ahead = await self.take(podium, who, tally, besides=task)
                 if ahead:
                     await timed(tally, "page", lambda ahead=ahead: podium.page(self.browsers[who], ahead))
-                await asyncio.sleep(max(0.0, min(reading_until, deadline) - time.monotonic()))
-                if time.monotonic() >= deadline:
-                    return
-                await self.give(podium, who, task, tally)
-                task, pause = ahead, self.rng.uniform(*think)
+                pause = max(0.0, pause - AHEAD_SECONDS)
 
-        await asyncio.gather(*(work(who, task) for who, task in zip(crowd, first, strict=True)))
-        tally.errors += warm_up.errors
+        await asyncio.gather(*(work(who) for who in at_hand))
         return tally
+
+    async def settle(self, podium: Podium, num_labelers: int) -> dict[str, tuple[Handed | None, Handed | None]]:
+        """A task on each screen and one ahead, a few people at a time; not timed."""
+        crowd, at_hand, door = list(self.browsers)[:num_labelers], {}, asyncio.Semaphore(4)
+
+        async def sit_down(who: str) -> None:
+            async with door:
+                task = await self.take(podium, who, Tally())
+                ahead = await self.take(podium, who, Tally(), besides=task) if task else None
+                at_hand[who] = (task, ahead)
+
+        await asyncio.gather(*(sit_down(who) for who in crowd))
+        return at_hand
 
     async def in_turn(self, podiums: Sequence[Podium], num_labelers: int, num_rounds: int) -> list[Tally]:
         """A task in each project in turn, in an order drawn anew each time: what disturbs one disturbs all."""

@@ -1,8 +1,8 @@
 """Label Studio on the same machine, in the same run, by the same labelers: what a submission costs there.
 
 Its package lives in an environment of its own (`make bench-peers`). It gets a database in the embedded Postgres and
-runs under uWSGI with two workers. Only its public HTTP interface is used once it runs. The embedded Postgres has no pg_trgm:
-Label Studio's trigram indexes of annotations are left out, which spares it their upkeep.
+runs under uWSGI with two workers. Only its public HTTP interface is used once it runs. The embedded Postgres has no
+pg_trgm: Label Studio's trigram indexes of annotations are left out, which spares it their upkeep.
 """
 
 import asyncio

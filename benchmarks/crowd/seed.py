@@ -13,11 +13,11 @@ from typing import Any
 NUM_RESPONSES = 4
 NUM_WANTED = 3
 MAX_PROMPTS = 20_000  # tasks beyond share prompts; within a run no two labelers' tasks in a row do
-WORDS = (
+WORDS = (  # noqa: SIM905
     "a clear answer says first what matters most and then why it holds with numbers where there are some because who "
     "reads nine of them in a row has little patience for praise of the question or for what everybody knows already so "
     "short sentences plain words one example and the limits of what can be known help more than length or style do"
-).split()  # noqa: SIM905
+).split()
 
 
 @dataclass(frozen=True)
@@ -223,9 +223,10 @@ class Labeler:
 def labelers(*, num: int, projects: Sequence[Seeded]) -> list[Labeler]:
     from labeling.models import Membership, Role, User
 
+    nobody_knows = "!"  # as Django writes it where there is no password
     people = User.objects.bulk_create(
-        User(email=f"labeler{i}@bench.example", name=f"Labeler {i}", password="!", languages=["en"])
-        for i in range(num)  # noqa: S106
+        User(email=f"labeler{i}@bench.example", name=f"Labeler {i}", password=nobody_knows, languages=["en"])
+        for i in range(num)
     )
     Membership.objects.bulk_create(
         Membership(project_id=seeded.pk, user=person, role=Role.LABELER) for seeded in projects for person in people
