@@ -67,6 +67,7 @@ class ProjectForm(forms.ModelForm[Project]):
             "flags",
             "prompt_labels",
             "lease_minutes",
+            "tasks_ahead",
             "must_read_guidelines",
             "gold_percent",
             "repeat_percent",
@@ -78,6 +79,7 @@ class ProjectForm(forms.ModelForm[Project]):
             "overlap": "Rankings per task",
             "rate_first": "Rate first, then rank",
             "lease_minutes": "Minutes a task is held",
+            "tasks_ahead": "Tasks held ahead",
             "must_read_guidelines": "Guidelines must be read first",
             "gold_percent": "Known answers among the work, %",
             "repeat_percent": "Repeats of one's own work, %",
@@ -92,6 +94,8 @@ class ProjectForm(forms.ModelForm[Project]):
             "repeat_percent": "How many are old ones of their own, at least 20 tasks or a day later.",
             "review_below_percent": "When all wanted rankings of a task are in and agree on fewer comparisons, it goes "
             "to a reviewer. 0: none goes by itself.",
+            "tasks_ahead": "How many more tasks a labeler's page fetches, 1 to 8, so that work goes on without a "
+            "network. Near the end of the queue it is always one.",
             "lease_minutes": "After this time without a sign of work, another labeler may get the task.",
         }
         widgets = {"description": forms.Textarea(attrs={"rows": 3})}

@@ -234,10 +234,12 @@ def test_logging_out_leaves_no_page_behind(open_as: Any, people: Any, ask_to_ran
     page = open_as(people.labeler, address(Task.objects.order_by("pk")[0]))
     press(page, "1")
     wait_for_copies(page, 2)
+    assert [draft["isSaved"] for draft in page.evaluate(DRAFTS)] == [True]
     page.locator(".topbar-end .menu summary").click()
     page.get_by_role("button", name="Log out").click()
     page.wait_for_url("**/accounts/login/**")
     assert page.evaluate(COPIES) == []
+    assert page.evaluate(DRAFTS) == []
 
 
 def test_online_every_page_comes_from_the_server(open_as: Any, people: Any, ask_to_rank: Any) -> None:

@@ -13,6 +13,7 @@ SETTINGS = {
     "rate_first": "on",
     "flags": "Too long\n\n  Too short  \nToo long",
     "lease_minutes": "20",
+    "tasks_ahead": "2",
     "gold_percent": "5",
     "repeat_percent": "0",
     "review_below_percent": "50",
@@ -67,6 +68,7 @@ def test_settings_are_saved_and_flags_are_one_a_line(people: People, client: Cli
     assert client.post("/p/tea/settings/", SETTINGS).status_code == 302
     people.project.refresh_from_db()
     assert (people.project.overlap, people.project.rate_first, people.project.lease_minutes) == (3, True, 20)
+    assert people.project.tasks_ahead == 2
     assert people.project.flags == ["Too long", "Too short"]
 
 
@@ -76,6 +78,8 @@ def test_settings_are_saved_and_flags_are_one_a_line(people: People, client: Cli
         ("overlap", "0"),
         ("overlap", "51"),
         ("lease_minutes", "0"),
+        ("tasks_ahead", "0"),
+        ("tasks_ahead", "9"),
         ("flags", "x" * 201),
         ("flags", "\n".join("abcdefghijklmnopqrstuvwxyz12345")),
         ("name", ""),

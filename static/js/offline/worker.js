@@ -71,6 +71,29 @@ async function file(request) {
 
 async function forgetAllBut(person) {
   for (const name of await caches.keys()) {
-    if (name.startsWith(PAGES) && name !== PAGES + person) await caches.delete(name);
+    if (!name.startsWith(PAGES) || name === PAGES + person) continue;
+    await caches.delete(name);
+    await forgetDrafts(name.slice(PAGES.length));
   }
+}
+
+/* Drafts that the server has too. What no server has yet waits for its writer (static/js/work/store.js). */
+function forgetDrafts(person) {
+  return new Promise((resolve) => {
+    const opening = indexedDB.open("podium-outbox");
+    opening.onerror = () => resolve();
+    opening.onsuccess = () => {
+      const db = opening.result;
+      const done = () => { db.close(); resolve(); };
+      if (!db.objectStoreNames.contains("drafts")) { done(); return; }
+      const transaction = db.transaction("drafts", "readwrite");
+      transaction.oncomplete = done;
+      transaction.onabort = done;
+      transaction.objectStore("drafts").openCursor().onsuccess = ({ target: { result: cursor } }) => {
+        if (!cursor) return;
+        if (cursor.value.labeler === person && cursor.value.isSaved) cursor.delete();
+        cursor.continue();
+      };
+    };
+  });
 }
