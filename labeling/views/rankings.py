@@ -13,6 +13,7 @@ from labeling.forms.tasks import RankingFilterForm, VoidForm
 from labeling.models import Project, Ranking, Role, Task
 from labeling.permissions import ProjectRequest, member
 from labeling.services import agreement, voids
+from labeling.services.quality import grades
 from labeling.views import keyset
 
 AGREEMENT_SECONDS = 60
@@ -72,6 +73,7 @@ def show(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
         "given": sorted(shown, key=lambda item: (item["rank"] or 0, item["place"])),
         "others": Ranking.objects.current().filter(task=ranking.task).exclude(pk=ranking.pk).select_related("labeler"),
         "form": VoidForm(),
+        "graded": grades.of_ranking(ranking),
         "use_form": UseForm(project=request.project),
         "can_be_known": ranking.task.purpose == Task.Purpose.WORK and 2 <= len(ranking.ranks) <= 9,
         "review": getattr(ranking.task, "review", None),

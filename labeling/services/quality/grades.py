@@ -75,6 +75,14 @@ def graded(project: Project, *, labeler: User | None = None) -> list[Graded]:
     return [item for row in rows if (item := _grade(row, firsts))]
 
 
+def of_ranking(ranking: Ranking) -> Graded | None:
+    """How this one did; None: it is work, or there is no order to compare."""
+    if ranking.task.purpose not in (Task.Purpose.GOLD, Task.Purpose.REPEAT):
+        return None
+    firsts = _first_rankings([ranking]) if ranking.task.purpose == Task.Purpose.REPEAT else {}
+    return _grade(ranking, firsts)
+
+
 def of_tasks(tasks: Iterable[Task]) -> dict[int, tuple[float | None, int]]:
     """By known answer: the mean share of those who did it, and how many did."""
     rankings = Ranking.objects.current().filter(task__in=list(tasks)).exclude(ranks=[])

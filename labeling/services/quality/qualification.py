@@ -164,7 +164,7 @@ def progress(*, project: Project, labeler: User, set_ids: Iterable[int] | None =
     sets = QualificationSet.objects.filter(project=project, state=QualificationSet.State.ACTIVE)
     if set_ids is not None:
         sets = sets.filter(pk__in=list(set_ids))
-    return [progress_of(found, labeler) for found in sets.order_by("kind")]
+    return [progress_of(found, labeler) for found in sets.order_by("-kind")]
 
 
 def progress_of(qualification_set: QualificationSet, labeler: User) -> Progress:

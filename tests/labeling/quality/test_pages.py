@@ -100,6 +100,13 @@ def test_the_quality_page_names_who_erred_and_where(manager, people, known):
     assert "Luis" not in html  # did no hidden task
 
 
+def test_the_page_of_a_hidden_ranking_says_what_would_have_been_right(manager, people, known):
+    html = page(manager, "ranking", known.rankings.get().uid)
+    assert "Right order" in html
+    assert "0 %" in html.split("Agrees on")[1][:200]
+    assert "Right order" not in page(manager, "ranking", Task.objects.get(purpose="work").rankings.get().uid)
+
+
 def test_the_page_of_a_labeler_lists_their_hidden_tasks_worst_first(manager, people, known):
     html = page(manager, "quality_person", people.labeler.uid)
     assert "on known answers" in html
