@@ -175,23 +175,25 @@ def waiting_invitations(*, project: Project) -> QuerySet[Invitation]:
 
 def figures(*, user: User, project: Project) -> dict[str, Any]:
     """What one person did in one project; tests hidden in the work are none of it."""
-    return _figures(Ranking.objects.of_work(), user=user, project=project)
+    return _figures(Ranking.objects.of_work(), Demonstration.objects.counted(), user=user, project=project)
 
 
-def _figures(rankings: QuerySet[Ranking], *, user: User, project: Project) -> dict[str, Any]:
+def _figures(
+    rankings: QuerySet[Ranking], demonstrations: QuerySet[Demonstration], *, user: User, project: Project
+) -> dict[str, Any]:
     rankings = rankings.filter(labeler=user, task__project=project)
     return {
         **rankings.aggregate(num_rankings=Count("pk"), median_seconds=Median("active_seconds"), last=Max("created_at")),
         "num_week": rankings.filter(created_at__gte=timezone.now() - timedelta(days=7)).count(),
-        "num_demonstrations": Demonstration.objects.current().filter(labeler=user, prompt__project=project).count(),
+        "num_demonstrations": demonstrations.filter(labeler=user, prompt__project=project).count(),
         "num_held": Slot.objects.filter(holder=user, project=project, state="held").count(),
     }
 
 
 def own_figures(*, user: User, projects: QuerySet[Project]) -> list[tuple[Project, dict[str, Any]]]:
     """What one sees of oneself: all that one did. A count without the hidden tests would tell how many they were."""
-    done = Ranking.objects.current().given_as_labeler()
-    return [(project, _figures(done, user=user, project=project)) for project in projects[:30]]
+    ranked, written = Ranking.objects.current().given_as_labeler(), Demonstration.objects.current()
+    return [(project, _figures(ranked, written, user=user, project=project)) for project in projects[:30]]
 
 
 def _count(rows: QuerySet[Any]) -> Coalesce:

@@ -3,8 +3,9 @@
 import pytest
 from django.urls import reverse
 
-from labeling.models import Demonstration, Qualification, QualificationSet, Review, Slot, Task
+from labeling.models import Demonstration, Project, Qualification, QualificationSet, Review, Slot, Task
 from labeling.services import demonstrations, work_done
+from labeling.services import people as service
 from labeling.services.quality import hidden, qualification, references
 from tests.labeling.quality.conftest import places, rank, switch, taken
 
@@ -273,6 +274,9 @@ def test_a_grade_that_is_none_is_refused(client, people, written, mark):
 def test_answers_written_to_qualify_are_not_demonstrations_to_train_on(people, written):
     assert Demonstration.objects.current().count() == 1
     assert not Demonstration.objects.counted().exists()
+    assert service.figures(user=people.labeler, project=people.project)["num_demonstrations"] == 0
+    ((_, own),) = service.own_figures(user=people.labeler, projects=Project.objects.filter(slug="tea"))
+    assert own["num_demonstrations"] == 1
 
 
 # --- reviews and choice --------------------------------------------------------------------------------------------
