@@ -21,7 +21,7 @@ from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, PPOConfig
 from training.contract.records import PromptRow
 from training.contract.rundir import RunDir
-from training.engine import adapters, advantages, data, device, experience, measure, models, packing, scoring
+from training.engine import adapters, advantages, data, device, experience, measure, models, packing, scoring, sharding
 from training.engine.batches import Cuts
 from training.engine.checkpoints import Checkpoints
 from training.engine.corpus import snapshot_stream
@@ -52,6 +52,7 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 1. Where to compute, and every source of chance.
     compute = device.choose(config)
     models.check_kernels(config, compute.device)
+    sharding.refuse("PPO")
     processes = Processes.join(compute)
     _check_shares(config, processes)
     device.seed_everything(config.seed)

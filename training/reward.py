@@ -27,7 +27,7 @@ from torch import Tensor
 from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, RewardConfig
 from training.contract.rundir import RunDir, write_json
-from training.engine import adapters, batches, data, models, optim
+from training.engine import adapters, batches, data, models, optim, sharding
 from training.engine.batches import Cuts, Element
 from training.engine.checkpoints import Checkpoints
 from training.engine.device import Compute, choose, seed_everything
@@ -45,6 +45,7 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 1. The SFT model with a fresh scalar head, in fp32, dropout off for the whole run
     compute = choose(config)
     models.check_kernels(config, compute.device)
+    sharding.refuse("the reward model")
     processes = Processes.join(compute)
     seed_everything(config.seed)
     text = load_text(config.init_model)

@@ -13,7 +13,7 @@ between equal runs.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ from torch import Tensor
 from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, SFTConfig
 from training.contract.rundir import RunDir, write_json
-from training.engine import adapters, batches, corpus, data, models, packing
+from training.engine import adapters, batches, corpus, data, models, packing, sharding
 from training.engine.batches import Cuts, Example
 from training.engine.checkpoints import Checkpoints
 from training.engine.device import Compute, choose, seed_everything
@@ -45,13 +45,17 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 1. The model, in fp32, and where to compute
     compute = choose(config)
     models.check_kernels(config, compute.device)
+    refuse_sharding(config)
     processes = Processes.join(compute)
     seed_everything(config.seed)
     text, model = load_model(config)
     models.prepare_training(model, config)
-    setup = Setup(config=config, compute=compute, processes=processes, text=text, model=model.to(compute.device))
-    log.say(f"{models.describe(model)} on {compute.device}, {processes}")
-    log.say(packing.enable_where_possible(model, wanted=config.packing))
+    packing_said = packing.enable_where_possible(model, wanted=config.packing)
+    model = sharding.place(model, compute, processes)
+    setup = Setup(config=config, compute=compute, processes=processes, text=text, model=model)
+    layout = ", sharded by FSDP" if sharding.is_sharded(model) else ""
+    log.say(f"{models.describe(model)} on {compute.device}, {processes}{layout}")
+    log.say(packing_said)
 
     # 2. What it learns from, and what measures it
     material = read_material(config, text, log)
@@ -93,9 +97,9 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
         is_due = (step + 1) % config.checkpoint_every == 0 or step + 1 == plan.num_steps
         is_cancelled = processes.any(log.cancel_asked)
         if is_better or is_due or is_cancelled:
-            optimizer_states = [optimizer.state_dict() for optimizer in optimizers]
-            chance = processes.rng_state()
-            state = {"model": adapters.state(model), "optimizers": optimizer_states, "rng": chance, "best": best}
+            optimizer_states = [sharding.whole(optimizer.state_dict()) for optimizer in optimizers]
+            weights, chance = sharding.whole(adapters.state(model)), processes.rng_state()
+            state = {"model": weights, "optimizers": optimizer_states, "rng": chance, "best": best}
             checkpoints.save(step + 1, state, best=best)
         log.step_done(step + 1)
         if is_cancelled:
@@ -104,6 +108,9 @@ def main(config: SFTConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 7. Publish the best measured weights
     log.phase("publish")
     chosen = best[0] if best else plan.num_steps
+    if sharding.is_sharded(model):  # what is published is put together on the host
+        model = load_model(config)[1]
+        models.prepare_training(model, config)
     adapters.load_state(model, checkpoints.load(chosen)["model"])
     adapters.merge(model)
     models.set_residual_dropout(model, 0.0)
@@ -139,15 +146,26 @@ class Setup:
         prompts, responses = [example.prompt for example in examples], [example.response for example in examples]
         return episodes(prompts, responses, pad_token_id=self.text.pad_id, device=self.compute.device)
 
-    def packs(self, examples: Sequence[Example]) -> Iterator[list[Example]]:
-        """The examples of one forward pass after the other, alike in length."""
+    def logprobs(self, examples: list[Example]) -> Tensor:
+        """log π of every response token, [B, R], zero outside the responses."""
+
+        def compute() -> Tensor:
+            with self.compute.autocast():
+                return response_logprobs(self.model, self.episodes(examples), temperature=1.0)
+
+        return sharding.within(self.model, compute)
+
+    def shared_packs(self, examples: Sequence[Example]) -> list[tuple[list[Example], float]]:
+        """This process's share of the examples, alike in length in each forward pass, and the factor of each loss."""
+        own = self.processes.share(examples)
         found = packing.packs(
-            [len(example.prompt) + len(example.response) for example in examples],
+            [len(example.prompt) + len(example.response) for example in own],
             is_packed=packing.is_enabled(self.model),
             max_rows=self.config.micro_batch_size,
             max_tokens=self.config.max_forward_tokens,
         )
-        return ([examples[index] for index in pack] for pack in found)
+        packs = [[own[index] for index in pack] for pack in found]
+        return sharding.evened(self.model, packs, self.processes, spare=[examples[0]])
 
 
 @dataclass
@@ -242,6 +260,14 @@ def piece_factors(length: int, context: int) -> list[int]:
     return [1, 1, min(2, longest), longest]
 
 
+def refuse_sharding(config: SFTConfig) -> None:
+    """Raises ConfigError where FSDP is asked for and the processes would not compute in step."""
+    if config.init_model == "tiny":
+        sharding.refuse("a tiny model")
+    if config.reward_model:
+        sharding.refuse("selection by a reward model")
+
+
 def load_model(config: SFTConfig) -> tuple[Text, Any]:
     """The tokenizer and the model to start from."""
     if config.init_model == "tiny":
@@ -291,14 +317,13 @@ def learn(
     setup.model.train()
     num_targets = sum(len(example.response) for example in examples)
     total = 0.0
-    for part in setup.packs(setup.processes.share(examples)):
-        with setup.compute.autocast():
-            logprobs_BR = response_logprobs(setup.model, setup.episodes(part), temperature=1.0)
-        part_loss = -logprobs_BR.sum() / num_targets
+    for part, factor in setup.shared_packs(examples):
+        part_loss = -setup.logprobs(part).sum() / num_targets
         check_finite(f"{name}/loss", part_loss.item(), partial(token_rows, part, text=setup.text))
-        part_loss.backward()  # type: ignore[no-untyped-call]
-        total += part_loss.item()
-    setup.processes.sum_gradients(trainable(setup.model))
+        (part_loss * factor).backward()  # type: ignore[no-untyped-call]
+        total += part_loss.item() if factor else 0.0
+    if not sharding.is_sharded(setup.model):
+        setup.processes.sum_gradients(trainable(setup.model))
     norm = optimiser_step(
         optimizers,
         learning_rate=learning_rate,
@@ -335,10 +360,9 @@ class LossJudge:
         """Mean loss in nats per response token of the validation demonstrations."""
         setup.model.eval()
         total = 0.0
-        for part in setup.packs(setup.processes.share(material.valid)):
-            with setup.compute.autocast():
-                logprobs_BR = response_logprobs(setup.model, setup.episodes(part), temperature=1.0)
-            total -= float(logprobs_BR.double().sum())
+        for part, factor in setup.shared_packs(material.valid):
+            found = float(setup.logprobs(part).double().sum())
+            total -= found if factor else 0.0
         return setup.processes.sum(total) / sum(len(example.response) for example in material.valid)
 
 
@@ -387,9 +411,9 @@ def resume(
     log.resume(step)
     if state is None:
         return 0, None, optimizers
-    adapters.load_state(setup.model, state["model"])
+    sharding.load_state(setup.model, state["model"])
     for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(values)
+        sharding.load_optimizer(optimizer, values)
     setup.processes.restore_rng_state(state["rng"], seed=setup.config.seed)
     return step, tuple(state["best"]) if state["best"] else None, optimizers
 

@@ -65,11 +65,13 @@ def config(stage: str, world: World, snapshots: Snapshots) -> dict[str, Any]:
     }[stage]
 
 
-def launch(what: list[str], values: dict[str, Any], folder: Path) -> "subprocess.CompletedProcess[str]":
+def launch(
+    what: list[str], values: dict[str, Any], folder: Path, *, launcher: list[str] = LAUNCH
+) -> "subprocess.CompletedProcess[str]":
     file = folder.with_name(folder.name + ".json")
     file.write_text(json.dumps(values))
     return subprocess.run(
-        [*LAUNCH, *what, "--config", str(file), "--run-dir", str(folder)],
+        [*launcher, *what, "--config", str(file), "--run-dir", str(folder)],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from training.contract.configs import TrainingConfig
 
@@ -82,7 +83,8 @@ def optimiser_step(
     """Clip, step, clear. Returns the gradient norm before clipping. Raises NonFiniteError before any weight changes."""
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     parameters = [parameter for group in groups for parameter in group["params"]]
-    norm = float(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm))
+    clipped = torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+    norm = float(clipped.full_tensor() if isinstance(clipped, DTensor) else clipped)
     if not math.isfinite(norm):
         raise NonFiniteError(f"the gradient norm is {norm}", batch())
     for group in groups:

@@ -1,0 +1,76 @@
+"""SFT sharded by FSDP2 over two CPU processes: the curve of one process, checkpoints that go on, a plain model."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training import preference_world, tiny_world
+from tests.training.preference_world import Snapshots
+from tests.training.test_processes import LAUNCH, STOP_AT, config, launch
+from tests.training.tiny_world import World, curve, run
+from training.contract.configs import ConfigError
+from training.contract.rundir import RunDir
+from training.engine import sharding
+from training.engine.processes import ALONE
+
+pytestmark = pytest.mark.slow
+
+FSDP = [*(word for word in LAUNCH if word != "--multi_gpu"), "--use_fsdp", "--fsdp_version", "2"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return tiny_world.build(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
+    return preference_world.build(tmp_path_factory.mktemp("snapshots"), num_prompts=20)
+
+
+def test_a_sharded_run_has_the_curve_of_one_process_stops_and_goes_on_and_publishes_a_plain_model(
+    world: World, snapshots: Snapshots, tmp_path: Path
+) -> None:
+    values = config("sft", world, snapshots) | {"micro_batch_size": 2}  # uneven: 3 and 2 examples of a batch
+    assert run("sft", values, tmp_path / "one") == 0
+    script = tmp_path / "stop.py"
+    script.write_text(STOP_AT)
+    assert launch([str(script)], values, tmp_path / "run", launcher=FSDP).returncode != 0
+    status = RunDir(tmp_path / "run").read_status()
+    assert status is not None
+    assert (status.state, status.step) == ("cancelled", 3)
+    done = launch(["-m", "training.sft"], values, tmp_path / "run", launcher=FSDP)
+    assert done.returncode == 0, done.stderr
+    assert "2 processes, sharded by FSDP" in (tmp_path / "run" / "log.txt").read_text()
+    one, two = curve(tmp_path / "one"), curve(tmp_path / "run")
+    assert [step for step, _ in two] == [step for step, _ in one]
+    for (_, alone), (_, sharded) in zip(one, two, strict=True):
+        assert sharded == pytest.approx(alone, rel=2e-6)
+    RunDir(tmp_path / "run").verify_manifest()
+    whole, parts = (load_file(tmp_path / name / "outputs" / "model" / "model.safetensors") for name in ("one", "run"))
+    assert whole.keys() == parts.keys()
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], atol=1e-4, rtol=0)
+
+
+def test_what_cannot_be_sharded_is_refused(
+    world: World, snapshots: Snapshots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    for stage in ("reward", "ppo"):
+        assert run(stage, config(stage, world, snapshots), tmp_path / stage) == 1
+        assert "FSDP" in (tmp_path / stage / "log.txt").read_text()
+    with pytest.raises(ConfigError, match="FSDP"):
+        sharding.refuse("this")
+
+
+def test_without_sharding_nothing_is_wrapped_and_no_pass_is_added() -> None:
+    model = torch.nn.Linear(2, 2)
+    assert sharding.within(model, lambda: 3) == 3
+    assert sharding.evened(model, ["a", "b"], ALONE, spare="c") == [("a", 1.0), ("b", 1.0)]
+    state = {"x": torch.ones(1), "y": [1, (2.0, None)]}
+    assert json.dumps(sharding.whole({"y": state["y"]})) == '{"y": [1, [2.0, null]]}'
+    assert sharding.whole(state)["x"] is state["x"]
