@@ -100,6 +100,7 @@ export class Guided {
     this.dialog.querySelector("[data-left]").textContent = num === 1 ? "the last question" : `at most ${num} questions left`;
     this.dialog.querySelector("[data-guided-undo]").disabled = !this.past.length;
     this.panes.scrollTop = 0;
+    this.panes.firstElementChild.focus(); // the pane that had the focus is gone, and with it the keys would be
   }
 
   #pane(letter, side) {
