@@ -106,9 +106,7 @@ def _conflicts(wanted: Mapping[str, str]) -> dict[str, str]:
         if key in TAKEN:
             errors[action] = f"“{key}” is for {TAKEN[key]} and stays so."
         elif len(key) != 1 and key not in NAMED:
-            errors[action] = (
-                f"“{key}” is no key to be used. Give one character, or one of {', '.join(NAMED[:8])}."
-            )
+            errors[action] = f"“{key}” is no key to be used. Give one character, or one of {', '.join(NAMED[:8])}."
         elif len(key) == 1 and not key.isprintable():
             errors[action] = "This is no character that a key writes."
         elif others:
