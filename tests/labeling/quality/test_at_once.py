@@ -1,6 +1,7 @@
 """Many people at the same moment: slots for one each, one decision, one reviewer."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -54,7 +55,15 @@ def test_many_clicks_of_one_labeler_hold_one_task(people, active):
     assert Slot.objects.filter(state="held").count() == 1
 
 
-def test_two_last_answers_at_once_decide_once(people, active):
+def test_two_last_answers_at_once_decide_once(people, active, monkeypatch):
+    """Each must see the other: without the lock both look before either has committed, and nobody decides."""
+    is_complete = qualification._is_complete
+
+    def later(*given):
+        time.sleep(0.5)
+        return is_complete(*given)
+
+    monkeypatch.setattr(qualification, "_is_complete", later)
     tasks = list(qualification.tasks_of(active))
     for task in tasks:
         places.hand(task=task, labeler=people.labeler)

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from labeling.models import Demonstration, Project, Qualification, QualificationSet, Review, Slot, Task
-from labeling.services import demonstrations, work_done
+from labeling.services import assignments, demonstrations, work_done
 from labeling.services import people as service
 from labeling.services.quality import hidden, qualification, references
 from tests.labeling.quality.conftest import places, rank, switch, taken
@@ -207,12 +207,13 @@ def test_the_start_page_says_how_far_one_is_and_how_it_ended(labeler, people, ac
     assert "2 open for you" in html
     rank(taken(people).task, people.labeler, [3, 2, 1])
     assert "Qualification: 1 of 2 done" in page(client, "work")
+    assert assignments.open_by_kind(project=people.project, labeler=people.labeler)["rank"] == 1
     rank(taken(people).task, people.labeler, [3, 2, 1])
     html = page(client, "work")
     assert "Qualification: not passed" in html
     assert "Ask a manager" in html
     assert "0 %" not in html
-    assert "0 open for you" in html
+    assert assignments.open_by_kind(project=people.project, labeler=people.labeler)["rank"] == 0
 
 
 def test_who_asks_for_work_unpassed_is_told_why_there_is_none(labeler, people, active):
