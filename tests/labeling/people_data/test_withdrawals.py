@@ -144,6 +144,12 @@ def test_a_new_snapshot_holds_nothing_of_it(worked: Any) -> None:
     rankings = freeze(worked.project, "reward", "after", worked.manager)
     assert rankings.num_rows == 2
     assert not withdrawals.held_by_snapshot(rankings)
+    tasks.make_demonstration_tasks(project=worked.project, prompts=[worked.first.prompt], user=worked.manager)
+    again = Task.objects.get(kind="demonstrate", prompt=worked.first.prompt)
+    demonstrations.submit(task=again, labeler=worked.labeler2, idempotency_key="d", text="An answer that stays.")
+    answers = freeze(worked.project, "sft", "answers after", worked.manager)
+    assert answers.num_rows == 1
+    assert not withdrawals.held_by_snapshot(answers)
     prompts = freeze(worked.project, "prompts", "prompts after", worked.manager)
     assert not withdrawals.held_by_snapshot(prompts)
 
