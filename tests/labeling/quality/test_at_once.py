@@ -1,8 +1,8 @@
 """Many people at the same moment: slots for one each, one decision, one reviewer."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from django.db import connections
@@ -57,13 +57,14 @@ def test_many_clicks_of_one_labeler_hold_one_task(people, active):
 
 def test_two_last_answers_at_once_decide_once(people, active, monkeypatch):
     """Each must see the other: without the lock both look before either has committed, and nobody decides."""
-    is_complete = qualification._is_complete
+    is_complete, both_here = qualification._is_complete, threading.Barrier(2)
 
-    def later(*given):
-        time.sleep(0.5)
+    def together(*given):
+        with suppress(threading.BrokenBarrierError):  # with the lock the other one waits outside
+            both_here.wait(2)
         return is_complete(*given)
 
-    monkeypatch.setattr(qualification, "_is_complete", later)
+    monkeypatch.setattr(qualification, "_is_complete", together)
     tasks = list(qualification.tasks_of(active))
     for task in tasks:
         places.hand(task=task, labeler=people.labeler)
