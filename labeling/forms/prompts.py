@@ -20,6 +20,7 @@ class PromptFilterForm(forms.Form):
     split = forms.ChoiceField(required=False, choices=[ANY, *Split.choices])
     dataset = forms.ChoiceField(required=False, label="Data set")
     source = forms.ChoiceField(required=False, choices=[ANY, *PromptSource.choices])
+    who = forms.CharField(required=False, max_length=120, label="Customer or author")
     personal_data = forms.ChoiceField(required=False, label="Personal data")
     label = forms.ChoiceField(required=False, label="Label")
     responses = forms.ChoiceField(required=False, choices=[ANY, ("with", "With"), ("without", "Without")])
@@ -58,6 +59,8 @@ class PromptFilterForm(forms.Form):
         for name in ("language", "dataset"):
             if asked[name]:
                 prompts = prompts.filter(**{name: "" if asked[name] == "-" else asked[name]})
+        if asked["who"]:
+            prompts = prompts.filter(Q(customer__icontains=asked["who"]) | Q(author__name__icontains=asked["who"]))
         if asked["personal_data"]:
             prompts = prompts.filter(_has_personal_data(asked["personal_data"]))
         if asked["label"]:

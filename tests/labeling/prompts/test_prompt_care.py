@@ -142,6 +142,16 @@ def test_prompts_are_found_by_personal_data(people: People, asked: str, found: i
     assert len(page.context["page"].rows) == found
 
 
+@pytest.mark.parametrize(("who", "found"), [("acme", ["One"]), ("lena", ["Two"]), ("@example.org", [])])
+def test_prompts_are_found_by_customer_or_author_and_never_by_address(
+    people: People, who: str, found: list[str]
+) -> None:
+    add(people, "One", customer="ACME Inc.")
+    prompts.add(project=people.project, messages=[{"role": "user", "content": "Two"}], author=people.labeler)
+    page = as_(people.manager).get("/p/tea/prompts/", {"who": who})
+    assert [prompt.beginning for prompt in page.context["page"].rows] == found
+
+
 def test_kinds_of_personal_data_stand_beside_the_prompt(people: People) -> None:
     prompt = add(people, "Write to anna.b@corp.io")
     assert prompt.personal_data == ["e-mail"]
