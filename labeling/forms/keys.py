@@ -18,7 +18,7 @@ class KeysForm(forms.Form):
             default = keys.ACTIONS[action][0]
             self.fields[action] = forms.CharField(
                 required=False, max_length=20, strip=False, label=key.does.capitalize(), initial=key.key,
-                help_text=f"{default} when left as it is" if key.is_own else "",
+                help_text=f"{default} by default; empty means that." if key.is_own else "",
                 widget=forms.TextInput(attrs=PLAIN),
             )  # fmt: skip
 
