@@ -19,7 +19,7 @@ from labeling.templatetags.work import static_if_there
 PERSON = "Podium-Person"
 NOBODY = "nobody"
 FRAME_FILES = (
-    "css/base.css", "css/frame.css", "css/work.css", "js/frame.js", "js/scrollers.js", "img/podium.svg",
+    "css/base.css", "css/frame.css", "css/work.css", "css/writing.css", "js/frame.js", "js/scrollers.js", "img/podium.svg",
     "vendor/sortablejs/sortable.esm.js", "django_htmx/htmx-2.min.js",
 )  # fmt: skip
 
@@ -31,7 +31,7 @@ def service_worker(request: HttpRequest) -> HttpResponse:
     told = {
         "files": _files(),
         "version": _version(),
-        "prefix": static(""),
+        "prefix": settings.STATIC_URL,
         "offline": reverse("offline"),
         "logout": reverse("account_logout"),
     }
