@@ -15,6 +15,7 @@ from training import ppo
 from training.contract import configs
 from training.contract.configs import PPOConfig
 from training.engine import device, experience, models
+from training.engine.processes import ALONE
 from training.engine.text import load_text
 
 pytestmark = pytest.mark.slow
@@ -46,7 +47,7 @@ def test_adam_has_its_small_epsilon_and_no_weight_decay(world: World) -> None:
     text = load_text(str(world.policy))
     policy, reward = ppo._load_models(config, text, device.choose(config))
     judges = experience.Models(policy=policy, value=reward, reference=policy, reward=reward)
-    learner = ppo._learner(config, judges, device.choose(config))
+    learner = ppo._learner(config, judges, device.choose(config), ALONE)
     for optimizer in (learner.policy_optimizer, learner.value_optimizer):
         assert all(group["eps"] == 1e-5 and group["weight_decay"] == 0.0 for group in optimizer.param_groups)
         assert all(group["betas"] == (0.9, 0.95) for group in optimizer.param_groups)
