@@ -19,8 +19,8 @@ from labeling.templatetags.work import static_if_there
 PERSON = "Podium-Person"
 NOBODY = "nobody"
 FRAME_FILES = (
-    "css/base.css", "css/frame.css", "css/work.css", "css/writing.css", "js/frame.js", "js/scrollers.js", "img/podium.svg",
-    "vendor/sortablejs/sortable.esm.js", "django_htmx/htmx-2.min.js",
+    "css/base.css", "css/frame.css", "css/work.css", "css/writing.css", "js/frame.js", "js/scrollers.js",
+    "img/podium.svg", "vendor/sortablejs/sortable.esm.js", "django_htmx/htmx-2.min.js",
 )  # fmt: skip
 
 
