@@ -18,13 +18,16 @@ START: Final = (32_767, 0)  # above every priority: the whole queue lies ahead
 # It goes through the open slots in their order, most urgent first, but begins where this labeler last was (`priority`,
 # `after`): what lies before is mostly done by them, and stepping over it would cost more with each task they do. What
 # comes back there is found in the last part, or by others. A slot that another claim has locked is passed over, never
-# waited for. Rows are drawn one by one until one can be locked; the limit only tells the planner that they are few.
+# waited for. LATERAL draws rows one by one, in their order, until one can be locked: as a plain join the planner turned
+# the two sides around, and the most urgent slot no longer came first. The limit tells the planner that they are few.
 CLAIM: Final = """
 UPDATE labeling_slot SET state = 'held', holder_id = %(labeler)s, claimed_at = statement_timestamp(),
        lease_until = statement_timestamp() + %(lease)s
  WHERE state = 'open' AND id = (
-   SELECT f.id FROM (SELECT s.id FROM ({slots}) s WHERE {untouched} LIMIT 64) c JOIN labeling_slot f ON f.id = c.id
-    WHERE f.state = 'open' LIMIT 1 FOR UPDATE OF f SKIP LOCKED)
+   SELECT f.id FROM (SELECT s.id FROM ({slots}) s WHERE {untouched} LIMIT 64) c
+    CROSS JOIN LATERAL (
+      SELECT l.id FROM labeling_slot l WHERE l.id = c.id AND l.state = 'open' FOR UPDATE SKIP LOCKED) f
+    LIMIT 1)
 RETURNING *
 """
 # A task with several open slots is counted at the first of them.
