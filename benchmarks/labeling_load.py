@@ -61,8 +61,9 @@ def main() -> int:
         for number, num_tasks in enumerate(plan.tasks, start=1):
             projects.append(seed.project(num_tasks=num_tasks, number=number))
             say(f"seeded {num_tasks:,} tasks in {projects[-1].seconds:.1f} s")
+        untouched = seed.project(num_tasks=2 * max(plan.held), number=len(projects) + 1)  # others hold much of it below
         num_people = max(*plan.labelers, plan.human_labelers, plan.turn_labelers)
-        *people, bystander = seed.labelers(num=num_people + 1, projects=projects)
+        *people, bystander = seed.labelers(num=num_people + 1, projects=[*projects, untouched])
         with site.web(home) as served:
             meter = Meter(app=served.app, database=served.database)
             crowd = Crowd({who.email: Browser(served.host, served.port, dict(who.cookies)) for who in people})
@@ -71,7 +72,8 @@ def main() -> int:
         found = audit.look(crowd.given, projects)
         queries = {
             str(seeded.num_tasks): audit.count_queries(seeded, bystander, plan.held)
-            for seeded in {projects[0].pk: projects[0], projects[-1].pk: projects[-1]}.values()
+            for seeded in (untouched, projects[-1])
+            if seeded.num_tasks >= untouched.num_tasks
         }
         result = _result(plan, cells, found.as_dict(), queries, time.monotonic() - started)
         if args.label_studio:
