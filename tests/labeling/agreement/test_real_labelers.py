@@ -19,15 +19,14 @@ from labeling.services.agreement.measures import Measures
 from labeling.services.answers import dense
 from tests.labeling.agreement import oracle
 from tests.labeling.agreement.oracle import Row
+from tests.real_data import real
 
-DATA = Path(__file__).parents[4] / "shared" / "data" / "rankings_real.jsonl.gz"
 DOCS = Path(__file__).parents[3] / "docs" / "agreement.md"
 SOURCES = ["squality_human_eval", "wmt23_mqm_zhen", "wmt23_mqm_ende", "pandalm_testset"]
-pytestmark = pytest.mark.skipif(not DATA.exists(), reason="needs the developers' real data")
 
 
 def records() -> Iterator[dict[str, Any]]:
-    with gzip.open(DATA, "rt", encoding="utf-8") as lines:
+    with gzip.open(real("rankings_real.jsonl.gz"), "rt", encoding="utf-8") as lines:
         yield from map(json.loads, lines)
 
 

@@ -9,16 +9,9 @@ import pytest
 
 from labeling.models import ImportBatch
 from labeling.services import imports
+from tests.real_data import real as real
 
 from ..conftest import People
-
-REAL = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
-
-
-def real(name: str) -> Path:
-    path = REAL / name
-    assert path.is_file(), f"{path} is missing: this test reads the real data that lies beside the repository"
-    return path
 
 
 def reasons(batch: ImportBatch) -> dict[str, list[int]]:
