@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.training.test_tree import CONFIGS, TEXT
 from training.engine import packing, scoring
-from training.engine.tree import FAMILIES
+from training.engine.attention import FAMILIES
 
 IN_FP32_INSIDE = {"gemma", "gemma2", "gemma3_text"}  # parts of theirs compute in fp32, whatever the model's dtype
 

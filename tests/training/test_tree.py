@@ -14,6 +14,7 @@ from torch import Tensor
 
 from training.contract.configs import RewardConfig
 from training.engine import tree
+from training.engine.attention import FAMILIES
 from training.engine.batches import Element, Ranking
 from training.engine.rewards import LAYOUTS, choose_layout, laid_out, num_tokens, packs, rows_scores, tree_scores
 from training.engine.text import byte_text
@@ -165,7 +166,7 @@ def test_any_k_any_lengths_any_ties(k: int, prompt: int, seed: int) -> None:
         assert largest_difference(gradients, rows_gradients) <= 1e-9
 
 
-@pytest.mark.parametrize("family", sorted(tree.FAMILIES))
+@pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_every_family_on_the_list_scores_a_tree_like_lone_rows(family: str) -> None:
     """As they are, with fp32 inside their norms. Lone rows need no padding, and a sliding window cuts them alike."""
     model = reward_model(family)
@@ -176,6 +177,24 @@ def test_every_family_on_the_list_scores_a_tree_like_lone_rows(family: str) -> N
     found = tree_scores(model, elements, pad_id=PAD)
     assert lone.std() > 1e-2
     torch.testing.assert_close(found, lone, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_all_elements_at_once_score_like_one_by_one(family: str) -> None:
+    """As on a GPU: padded batches instead of small products, and the gradients too."""
+    model, elements = reward_model(family), some_elements(6, num=4)
+    tree.enable(model)
+    found = []
+    for at_once in (False, True):
+        model.zero_grad(set_to_none=True)
+        planted = tree.plant(elements, at_once=at_once)
+        assert (planted.together is not None) == at_once
+        scores = model.score(tree.hidden_at_ends(model, planted))[:, 0]
+        (scores * torch.arange(len(scores))).sum().backward()
+        gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        found.append((scores.detach(), gradients))
+    torch.testing.assert_close(found[1][0], found[0][0], rtol=1e-6, atol=1e-7)
+    assert largest_difference(found[1][1], found[0][1]) <= 2e-6
 
 
 def _lone(model: Any, ids: list[int]) -> Tensor:

@@ -18,12 +18,11 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from training.engine.tree import ATTENTION_ONLY, FAMILIES
+from training.engine.attention import ATTENTION_ONLY, FAMILIES, attend
 
 NAME: Final = "podium_packed"
 ALIKE: Final = 0.75
@@ -179,19 +178,6 @@ def packed_attention(
         outputs.append(found.transpose(1, 2).flatten(0, 1))
     joined = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
     return (joined if packed.back_T is None else joined.index_select(0, packed.back_T))[None], None
-
-
-def attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, scaling: float | None, softcap: float | None
-) -> Tensor:
-    """Softmax attention, [B, H, Q, D]; `mask` None: causal. `softcap` squeezes scores by tanh (Gemma 2)."""
-    if softcap is None:
-        return scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling)
-    if mask is None:
-        mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()
-    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    scores = (softcap * torch.tanh(scores / softcap)).masked_fill(~mask, torch.finfo(scores.dtype).min)
-    return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(query.dtype) @ value
 
 
 def _alike(lengths: Sequence[int]) -> Iterator[list[int]]:

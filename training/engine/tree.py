@@ -23,18 +23,16 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from training.engine import tree_together
+from training.engine.attention import ATTENTION_ONLY, FAMILIES, attend
 from training.engine.batches import Element
+from training.engine.tree_together import Together, together
 
 NAME: Final = "podium_tree"
-FAMILIES: Final = frozenset(
-    {"gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text"}  # each compared with `rows`
-)
-ATTENTION_ONLY: Final = frozenset({"full_attention", "sliding_attention"})
 
 
 @dataclass
@@ -109,6 +107,7 @@ class Tree:
     position_ids_1T: Tensor
     ends_N: Tensor
     parts: tuple[Branching, ...]
+    together: Together | None = None  # on a GPU: all elements at once
 
 
 def why_not(model: Any) -> str:
@@ -130,8 +129,11 @@ def enable(model: Any) -> None:
         layers[-1].forward = partial(_last_layer, layers[-1].forward)
 
 
-def plant(elements: Sequence[Element], *, device: Any = "cpu") -> Tree:
-    """Lay elements out in one row. An element without responses, or an empty response, is an error."""
+def plant(elements: Sequence[Element], *, device: Any = "cpu", at_once: bool | None = None) -> Tree:
+    """Lay elements out in one row. An element without responses, or an empty response, is an error.
+
+    `at_once`: whether attention takes all elements together (padded) or one by one; by default a GPU does.
+    """
     ids: list[int] = []
     positions: list[int] = []
     ends: list[int] = []
@@ -147,7 +149,10 @@ def plant(elements: Sequence[Element], *, device: Any = "cpu") -> Tree:
             ids += response
             positions += range(len(element.prompt), len(element.prompt) + len(response))
             ends.append(len(ids) - 1)
+    at_once = torch.device(device).type == "cuda" if at_once is None else at_once
+    spans = [(part.start, part.num_prompt, part.lengths) for part in parts]
     return Tree(
+        together=together(spans, device=device) if at_once else None,
         input_ids_1T=torch.tensor([ids], device=device),
         position_ids_1T=torch.tensor([positions], device=device),
         ends_N=torch.tensor(ends, device=device),
@@ -200,14 +205,19 @@ def tree_attention(
     if (num_groups := query.shape[1] // key.shape[1]) > 1:
         key, value = (tensor.repeat_interleave(num_groups, dim=1) for tensor in (key, value))
     if tree is None:
-        capped = _attend(query, key, value, attention_mask, scaling=scaling, softcap=softcap)
+        capped = attend(query, key, value, attention_mask, scaling=scaling, softcap=softcap)
         return capped.transpose(1, 2), None
+    rule: dict[str, Any] = {"scaling": scaling, "window": sliding_window, "softcap": softcap}
     if isinstance(tree, Ends):
-        return _from_ends(tree.tree, query, key, value, scaling=scaling, window=sliding_window, softcap=softcap), None
+        if tree.tree.together is not None:
+            return tree_together.from_ends(tree.tree.together, query, key, value, **rule), None
+        return _from_ends(tree.tree, query, key, value, **rule), None
+    if tree.together is not None:
+        return tree_together.attention(tree.together, query, key, value, **rule), None
     outputs = []
     for part in tree.parts:
         own = tuple(tensor[0, :, part.start : part.end].transpose(0, 1) for tensor in (query, key, value))
-        outputs += _part(part, own, scaling=scaling, window=sliding_window, softcap=softcap)
+        outputs += _part(part, own, **rule)
     return torch.cat(outputs)[None], None
 
 
@@ -245,7 +255,7 @@ def _from_ends(
     for part in tree.parts:
         own = query[:, :, first : first + len(part.lengths)]
         keys, values = (tensor[:, :, part.start : part.end] for tensor in (key, value))
-        outputs.append(_attend(own, keys, values, part.end_mask(window), scaling=scaling, softcap=softcap))
+        outputs.append(attend(own, keys, values, part.end_mask(window), scaling=scaling, softcap=softcap))
         first += len(part.lengths)
     return torch.cat(outputs, dim=2).transpose(1, 2)
 
@@ -266,26 +276,13 @@ def _part(
         torch.cat((shared.expand(num_branches, -1, -1, -1), branch), dim=2)
         for shared, branch in zip(prompts[1:], branches[1:], strict=True)
     )
-    from_branches = _attend(branches[0], keys, values, branch_mask, scaling=scaling, softcap=softcap)
+    from_branches = attend(branches[0], keys, values, branch_mask, scaling=scaling, softcap=softcap)
     rows = from_branches.transpose(1, 2).flatten(0, 1).index_select(0, part.kept_N)
     if not part.num_prompt:
         return [rows]
     query, key, value = prompts
-    from_prompt = _attend(query, key, value, prompt_mask, scaling=scaling, softcap=softcap)
+    from_prompt = attend(query, key, value, prompt_mask, scaling=scaling, softcap=softcap)
     return [from_prompt[0].transpose(0, 1), rows]
-
-
-def _attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, scaling: float | None, softcap: float | None
-) -> Tensor:
-    """Softmax attention, [B, H, Q, D]; `mask` None: causal."""
-    if softcap is None:
-        return scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling)
-    if mask is None:
-        mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()
-    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    scores = (softcap * torch.tanh(scores / softcap)).masked_fill(~mask, torch.finfo(scores.dtype).min)
-    return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(query.dtype) @ value
 
 
 def _branching(start: int, num_prompt: int, lengths: tuple[int, ...], device: Any) -> Branching:

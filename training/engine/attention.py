@@ -1,0 +1,28 @@
+"""Attention over parts of a packed row, and which models may read one.
+
+Shape legend: B rows, H heads, Q queries, D head size. Masks are boolean and True means keep.
+"""
+
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+FAMILIES: Final = frozenset(
+    {"gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text"}  # each compared with plain rows
+)
+ATTENTION_ONLY: Final = frozenset({"full_attention", "sliding_attention"})
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, scaling: float | None, softcap: float | None
+) -> Tensor:
+    """Softmax attention, [B, H, Q, D]; `mask` None: causal. `softcap` squeezes scores by tanh (Gemma 2)."""
+    if softcap is None:
+        return scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling)
+    if mask is None:
+        mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()
+    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    scores = (softcap * torch.tanh(scores / softcap)).masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(query.dtype) @ value
