@@ -136,7 +136,8 @@ print(peak() - before, memory.needed(memory.shape_of(model), plan).total)
 
 
 @pytest.mark.slow
-def test_the_estimate_is_near_the_peak_of_a_process_on_a_cpu() -> None:
+def test_a_process_on_a_cpu_needs_no_more_than_the_estimate_and_not_much_less() -> None:
+    """The lower bound is wide: a kernel short of memory takes back pages that are not in use, and the peak is lower."""
     done = subprocess.run(
         [sys.executable, "-c", PEAK],
         cwd=ROOT,
@@ -147,7 +148,7 @@ def test_the_estimate_is_near_the_peak_of_a_process_on_a_cpu() -> None:
     )
     assert done.returncode == 0, done.stderr
     measured, estimated = map(int, done.stdout.split())
-    assert estimated == pytest.approx(measured, rel=0.2)
+    assert 0.6 < measured / estimated < 1.2
 
 
 def test_the_table_of_the_page_is_the_one_that_is_computed() -> None:
