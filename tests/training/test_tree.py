@@ -14,7 +14,7 @@ from torch import Tensor
 
 from training.contract.configs import RewardConfig
 from training.engine import tree
-from training.engine.attention import FAMILIES
+from training.engine.attention import FAMILIES, why_not
 from training.engine.batches import Element, Ranking
 from training.engine.rewards import LAYOUTS, choose_layout, laid_out, num_tokens, packs, rows_scores, tree_scores
 from training.engine.text import byte_text
@@ -312,7 +312,7 @@ def test_layers_that_leak_between_branches_are_refused_by_name() -> None:
     assert "mamba" in choose_layout(model, "tree")[1]
     hybrid = reward_model("qwen3")
     hybrid.config.layer_types = ["full_attention", "linear_attention"]
-    assert "linear_attention" in tree.why_not(hybrid)
+    assert "linear_attention" in why_not(hybrid)
 
 
 def test_a_sliding_window_counts_positions_and_not_places_in_the_row() -> None:

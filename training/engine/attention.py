@@ -3,7 +3,7 @@
 Shape legend: B rows, H heads, Q queries, D head size. Masks are boolean and True means keep.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -13,6 +13,21 @@ FAMILIES: Final = frozenset(
     {"gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text"}  # each compared with plain rows
 )
 ATTENTION_ONLY: Final = frozenset({"full_attention", "sliding_attention"})
+
+
+def why_not(model: Any) -> str:
+    """Why this model cannot read packed rows and trees, in words for the log; empty when it can."""
+    config = model.config.get_text_config()
+    if config.model_type not in FAMILIES:
+        return f"packed rows were not compared with padded ones for {config.model_type} models"
+    others = set(getattr(config, "layer_types", None) or ()) - ATTENTION_ONLY
+    return f"layers of kind {', '.join(sorted(others))} would leak between rows" if others else ""
+
+
+def for_all_heads(tensor: Tensor, query: Tensor) -> Tensor:
+    """Keys or values of grouped heads, once for each head of the query."""
+    num_groups = query.shape[1] // tensor.shape[1]
+    return tensor.repeat_interleave(num_groups, dim=1) if num_groups > 1 else tensor
 
 
 def attend(

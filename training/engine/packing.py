@@ -22,7 +22,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from training.engine.attention import ATTENTION_ONLY, FAMILIES, attend
+from training.engine.attention import attend, for_all_heads, why_not
 
 NAME: Final = "podium_packed"
 ALIKE: Final = 0.75
@@ -50,15 +50,6 @@ class Layout:
     starts_B: Tensor
     groups: tuple[Group, ...]
     back_T: Tensor | None  # where each token's output stands in the groups' outputs, one after the other
-
-
-def why_not(model: Any) -> str:
-    """Why this model cannot read packed rows, in words for the log; empty when it can."""
-    config = model.config.get_text_config()
-    if config.model_type not in FAMILIES:
-        return f"packed rows were not compared with padded ones for {config.model_type} models"
-    others = set(getattr(config, "layer_types", None) or ()) - ATTENTION_ONLY
-    return f"layers of kind {', '.join(sorted(others))} would leak between rows" if others else ""
 
 
 def enable(model: Any) -> None:
@@ -166,13 +157,13 @@ def packed_attention(
     if dropout:
         raise PackingError("attention dropout must be off: rows would drop different things when packed")
     if packed is None:
-        key, value = (_for_all_heads(tensor, query) for tensor in (key, value))
+        key, value = (for_all_heads(tensor, query) for tensor in (key, value))
         return attend(query, key, value, attention_mask, scaling=scaling, softcap=softcap).transpose(1, 2), None
     tokens = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
     outputs = []
     for group in packed.groups:
         query_GW, key_GW, value_GW = (_laid_out(tensor, group) for tensor in tokens)
-        key_GW, value_GW = (_for_all_heads(tensor, query_GW) for tensor in (key_GW, value_GW))
+        key_GW, value_GW = (for_all_heads(tensor, query_GW) for tensor in (key_GW, value_GW))
         mask = _window_mask(group.width, sliding_window, query.device)
         found = attend(query_GW, key_GW, value_GW, mask, scaling=scaling, softcap=softcap)
         outputs.append(found.transpose(1, 2).flatten(0, 1))
@@ -195,11 +186,6 @@ def _laid_out(tensor_THD: Tensor, group: Group) -> Tensor:
     if group.gather_GW is not None:
         tensor_THD = tensor_THD.index_select(0, group.gather_GW.flatten())
     return tensor_THD.view(group.num_rows, group.width, *tensor_THD.shape[1:]).transpose(1, 2)
-
-
-def _for_all_heads(tensor: Tensor, query: Tensor) -> Tensor:
-    num_groups = query.shape[1] // tensor.shape[1]
-    return tensor.repeat_interleave(num_groups, dim=1) if num_groups > 1 else tensor
 
 
 def _window_mask(width: int, window: int | None, device: Any) -> Tensor | None:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from training.engine import tree
+from training.engine.attention import why_not
 from training.engine.batches import Element, Ranking
 from training.engine.device import Compute
 from training.engine.scoring import end_scores, episodes, score_hidden
@@ -43,7 +44,7 @@ def choose_layout(model: Any, layout: str) -> tuple[str, str]:
     """(the layout that this model takes, why it is not the one asked for). Sets the model up for it."""
     if layout != "tree":
         return layout, ""
-    if reason := tree.why_not(model):
+    if reason := why_not(model):
         return "rows", reason
     tree.enable(model)
     return "tree", ""

@@ -28,7 +28,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from training.engine import tree_together
-from training.engine.attention import ATTENTION_ONLY, FAMILIES, attend
+from training.engine.attention import attend, for_all_heads, why_not
 from training.engine.batches import Element
 from training.engine.tree_together import Together, together
 
@@ -108,15 +108,6 @@ class Tree:
     ends_N: Tensor
     parts: tuple[Branching, ...]
     together: Together | None = None  # on a GPU: all elements at once
-
-
-def why_not(model: Any) -> str:
-    """Why this model cannot read trees, in words for the log; empty when it can."""
-    config = model.config.get_text_config()
-    if config.model_type not in FAMILIES:
-        return f"the tree layout was not compared with plain rows for {config.model_type} models"
-    others = set(getattr(config, "layer_types", None) or ()) - ATTENTION_ONLY
-    return f"layers of kind {', '.join(sorted(others))} would leak between responses" if others else ""
 
 
 def enable(model: Any) -> None:
@@ -202,8 +193,7 @@ def tree_attention(
         raise _Harvested
     if isinstance(tree, Ends):
         key, value = tree.key, tree.value
-    if (num_groups := query.shape[1] // key.shape[1]) > 1:
-        key, value = (tensor.repeat_interleave(num_groups, dim=1) for tensor in (key, value))
+    key, value = for_all_heads(key, query), for_all_heads(value, query)
     if tree is None:
         capped = attend(query, key, value, attention_mask, scaling=scaling, softcap=softcap)
         return capped.transpose(1, 2), None
