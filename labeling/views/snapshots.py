@@ -28,7 +28,8 @@ def show_all(request: ProjectRequest) -> HttpResponse:
     kind = request.GET.get("kind", "")
     if kind in Snapshot.Kind.values:
         rows = rows.filter(kind=kind)
-    page = Paginator(rows.annotate(num_runs=Count("run_inputs")), 50).get_page(request.GET.get("page"))
+    rows = rows.annotate(num_runs=Count("run_inputs")).order_by("-created_at", "-pk")  # grouping drops Meta's order
+    page = Paginator(rows, 50).get_page(request.GET.get("page"))
     return render(
         request,
         "snapshots/list.html",
