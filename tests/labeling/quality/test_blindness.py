@@ -14,8 +14,8 @@ from tests.labeling.quality.conftest import rank
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 PASSING = re.compile(
-    r"""name="csrfmiddlewaretoken" value="[^"]*"|"X-CSRFToken": "[^"]*"|(datetime|title|nonce)="[^"]*"|Answer \d"""
-    r"""|\d+ (s|min) ago|in \d+ min"""
+    r"""name="csrfmiddlewaretoken" value="[^"]*"|"X-CSRFToken": "[^"]*"|(datetime|title|nonce|data-made-at)="[^"]*"|"""
+    r"""Answer \d|\d+ (s|min) ago|in \d+ min"""
 )
 WORDS = ("gold", "known answer", "repeat", "qualif", "reference", "purpose", "stream", "hidden_")
 
