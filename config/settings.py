@@ -119,18 +119,20 @@ TEMPLATES: list[dict[str, Any]] = [
 DATABASES = {
     "default": {
         **env.db_url_config(_required_in_production("DATABASE_URL", "postgres://podium@127.0.0.1:5432/podium")),
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "config.postgres",
         "CONN_MAX_AGE": env.int("PODIUM_CONN_MAX_AGE", 300),
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {"options": f"-c statement_timeout={env.int('PODIUM_STATEMENT_TIMEOUT_MS', 30_000)}"},
     }
 }
+# Off where a pooler gives each transaction another connection (PgBouncer in transaction mode).
+PREPARED_STATEMENTS = env.bool("PODIUM_PREPARED_STATEMENTS", True)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = _required_in_production("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "config.cache.Cache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "podium",
     },
@@ -177,7 +179,7 @@ TRAINING_PYTHON = env.str("PODIUM_TRAINING_PYTHON", sys.executable)
 
 # People.
 AUTH_USER_MODEL = "labeling.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["labeling.permissions.Backend"]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_ADAPTER = "labeling.permissions.InviteOnlyAdapter"

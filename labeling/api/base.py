@@ -2,7 +2,8 @@
 
 import uuid
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from functools import cache
+from typing import Any, ClassVar, Final, TypeVar
 
 from django.core.cache import caches
 from django.http import Http404, HttpResponseBase
@@ -16,6 +17,7 @@ from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView
 
 from labeling.models import Project, Role, Task, User
+from labeling.models.statements import Statement, columns, made
 from labeling.permissions import RANK, place
 from labeling.services.answers import AnswerError
 from labeling.services.assignments import AssignmentError
@@ -24,7 +26,15 @@ from labeling.services.drafts import DraftError
 from labeling.services.rankings import AlreadyRanked
 from labeling.services.submissions import AlreadySubmitted
 
-TASK = "SELECT * FROM labeling_task WHERE project_id = %s AND uid = %s AND NOT is_imported"
+TASK: Final = Statement(
+    "task_of_address",
+    f"""
+SELECT {columns(Task, "t")} FROM labeling_task t
+ WHERE t.project_id = %(project)s AND t.uid = %(uid)s AND NOT t.is_imported
+""",  # noqa: S608  # names of ours
+    project="bigint",
+    uid="uuid",
+)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -32,6 +42,17 @@ def describe(**about: Any) -> Callable[[F], F]:
     """drf-spectacular's `extend_schema`, whose types are not followed, with the type of what it decorates."""
     decorate: Callable[[F], F] = extend_schema(**about)
     return decorate
+
+
+@cache
+def kept(kind: type[Serializer[Any]]) -> Serializer[Any]:
+    """One serializer of a kind for all requests: reading and writing leave nothing behind in it, and making one copies
+    each of its fields, which takes longer than their work."""
+    return kind()
+
+
+def written(kind: type[Serializer[Any]], value: Any) -> dict[str, Any]:
+    return dict(kept(kind).to_representation(value))
 
 
 class LabelingThrottle(UserRateThrottle):
@@ -77,14 +98,16 @@ class LabelingView(APIView):
 
     def task(self, uid: uuid.UUID) -> Task:
         """Its prompt and brief are read by those kinds of answer that need them."""
-        for task in Task.objects.raw(TASK, [self.project.pk, uid]):
-            task.project = self.project
-            return task
-        raise Http404
+        row = TASK.first(project=self.project.pk, uid=uid)
+        if row is None:
+            raise Http404
+        task = made(Task, row)
+        task.project = self.project
+        return task
 
-    def read(self, serializer: Serializer[Any]) -> dict[str, Any]:
-        serializer.is_valid(raise_exception=True)
-        return dict(serializer.validated_data)
+    def read(self, kind: type[Serializer[Any]]) -> dict[str, Any]:
+        """What came in, checked."""
+        return dict(kept(kind).run_validation(self.request.data))
 
     def handle_exception(self, exc: Exception) -> Response:
         """Services speak of places; the API passes on what they say."""

@@ -28,6 +28,11 @@ class NextSerializer(serializers.Serializer[Any]):
     with_sheet = serializers.BooleanField(
         default=True, help_text="False: only where the task's page is, for a client that reads the page."
     )
+    ahead = serializers.BooleanField(
+        default=False,
+        help_text="True: instead of one task all that you hold, topped up to as many as you may hold ahead, in `held`. "
+        "`besides` then names those whose answers are on their way.",
+    )
 
 
 class MessageSerializer(serializers.Serializer[Any]):
@@ -75,12 +80,21 @@ class NothingSerializer(serializers.Serializer[Any]):
     holds_enough = serializers.BooleanField(help_text="You hold as many tasks ahead as you may.")
 
 
+class HeldSerializer(serializers.Serializer[Any]):
+    task = serializers.UUIDField()
+    url = serializers.CharField(help_text="The task's page.")
+    lease_until = serializers.DateTimeField()
+
+
 class NextResponseSerializer(serializers.Serializer[Any]):
+    """Only what applies is not null: a task, or why there is none, or (asked `ahead`) those you hold."""
+
     sheet = SheetSerializer(allow_null=True)
     task = serializers.UUIDField(allow_null=True)
     url = serializers.CharField(allow_null=True, help_text="The task's page.")
     lease_until = serializers.DateTimeField(allow_null=True)
     nothing = NothingSerializer(allow_null=True)
+    held = HeldSerializer(many=True, allow_null=True, help_text="Longest held first.")
 
 
 class DraftSerializer(serializers.Serializer[Any]):
@@ -115,6 +129,7 @@ class SubmissionSerializer(serializers.Serializer[Any]):
         required=False, allow_null=True, default=None, min_value=0, max_value=answers.MAX_ACTIVE_SECONDS
     )
     client_time = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    next = NextSerializer(required=False, allow_null=True, default=None, help_text="Ask for the next task with it.")
 
 
 class RankingAnswerSerializer(SubmissionSerializer):
@@ -124,18 +139,18 @@ class RankingAnswerSerializer(SubmissionSerializer):
     flags = LetteredFlags(required=False, default=dict)
     notes = LetteredNotes(required=False, default=dict)
 
-    def answer(self, task: Task) -> Answer:
-        data = dict(self.validated_data)
-        data.pop("idempotency_key")
-        letters = LETTERS[: task.num_responses]
-        if unknown := {*data["ranks"], *data["ratings"]} - set(letters):
-            raise AnswerError({place: f"There is no card {place}." for place in sorted(unknown)})
-        ranks, ratings = data.pop("ranks"), data.pop("ratings")
-        return Answer(
-            ranks=[ranks.get(letter) for letter in letters],
-            ratings=[ratings.get(letter) for letter in letters] if ratings or task.rate_first else [],
-            **data,
-        )
+
+def to_answer(data: dict[str, Any], task: Task) -> Answer:
+    """What a RankingAnswerSerializer has read, without its key, by the places of this task's cards."""
+    letters = LETTERS[: task.num_responses]
+    if unknown := {*data["ranks"], *data["ratings"]} - set(letters):
+        raise AnswerError({place: f"There is no card {place}." for place in sorted(unknown)})
+    ranks, ratings = data.pop("ranks"), data.pop("ratings")
+    return Answer(
+        ranks=[ranks.get(letter) for letter in letters],
+        ratings=[ratings.get(letter) for letter in letters] if ratings or task.rate_first else [],
+        **data,
+    )
 
 
 class DemonstrationAnswerSerializer(SubmissionSerializer):
@@ -179,6 +194,7 @@ class SubmittedSerializer(serializers.Serializer[Any]):
     uid = serializers.UUIDField()
     revision = serializers.IntegerField()
     is_surplus = serializers.BooleanField(help_text="Kept, but all judgements wanted were in already.")
+    next = NextResponseSerializer(allow_null=True, help_text="What `next` asked for; null where it did not.")
 
 
 class SkipSerializer(serializers.Serializer[Any]):

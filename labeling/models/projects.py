@@ -1,5 +1,7 @@
 """Projects, who is in them, and the guidelines people label by."""
 
+from typing import Final
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -9,6 +11,7 @@ from django.db.models.functions import Now
 
 from labeling.models.base import PublicModel
 from labeling.models.people import Role, User
+from labeling.models.statements import Statement, columns, made
 
 # InstructGPT, appendix B: the yes/no flags a labeler gives each response.
 DEFAULT_FLAGS = [
@@ -117,8 +120,8 @@ class Project(PublicModel):
         return self.name
 
     def current_guideline(self) -> "Guideline | None":
-        newest = "SELECT * FROM labeling_guideline WHERE project_id = %s ORDER BY version DESC LIMIT 1"
-        return next(iter(Guideline.objects.raw(newest, [self.pk])), None)
+        row = _NEWEST_GUIDELINE.first(project=self.pk)
+        return made(Guideline, row) if row else None
 
 
 class Membership(models.Model):
@@ -157,3 +160,13 @@ class Guideline(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project} v{self.version}"
+
+
+_NEWEST_GUIDELINE: Final = Statement(
+    "newest_guideline",
+    f"""
+SELECT {columns(Guideline, "g")} FROM labeling_guideline g
+ WHERE g.project_id = %(project)s ORDER BY g.version DESC LIMIT 1
+""",  # noqa: S608  # names of ours
+    project="bigint",
+)

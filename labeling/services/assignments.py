@@ -28,6 +28,7 @@ from labeling.models import (
     User,
     WrittenPrompt,
 )
+from labeling.models.statements import Statement, columns, made
 from labeling.services import queue, tasks
 from labeling.services.quality import hidden, places, qualification, standing
 from labeling.services.quality.standing import MUST_READ, NOT_QUALIFIED, Standing, Why
@@ -67,13 +68,11 @@ def claim(
         stands = standing.lock(project, labeler)
         if stands.must_read:
             return Nothing(num_held=0, back_at=None, why=MUST_READ)
-        held = [slot for slot in Slot.objects.raw(_HELD, [project.pk, labeler.pk]) if slot.kind in kinds]
+        held = _held(project, labeler, kinds)
         at_hand = {task.pk for task in besides}
         mine = next((slot for slot in held if slot.task_id not in at_hand), None)
-        if mine:
-            _renew(mine.pk, project)
-            mine.refresh_from_db(fields=["lease_until"])
-            return _with_task(mine, project)
+        if mine and (renewed := _renewed([mine], project)):
+            return renewed[0]
         if _holds_enough(project, labeler, stands.open_kinds(kinds), len(held)):
             return Nothing(num_held=0, back_at=None, holds_enough=True)
         if slot := _hand_out(project, labeler, kinds, stands):
@@ -83,23 +82,41 @@ def claim(
     return _nothing(project, labeler, kinds, stands)
 
 
+def claim_ahead(
+    *, project: Project, labeler: User, kinds: Sequence[str] = SERVED_KINDS, besides: Sequence[Task] = ()
+) -> list[Slot]:
+    """All this labeler holds, each for a full lease again, once there are as many as the page may have: the task on the
+    screen and those ahead. `besides`: answered already, though the answer is still on its way."""
+    with transaction.atomic():
+        stands = standing.lock(project, labeler)
+        if stands.must_read:
+            return []
+        answered = {task.pk for task in besides}
+        holding = [slot for slot in _held(project, labeler, kinds) if slot.task_id not in answered]
+        mine = _renewed(holding, project)
+        while not _holds_enough(project, labeler, stands.open_kinds(kinds), len(mine)):
+            slot = _hand_out(project, labeler, kinds, stands)
+            if slot is None:
+                break
+            mine.append(slot)
+    return mine
+
+
 def claim_task(*, task: Task, labeler: User) -> Slot | None:
     """Hold this very task, as a link to it asks; None when no slot of it is free for this labeler."""
     with transaction.atomic():
         stands = standing.lock(task.project, labeler)
-        held = held_slots(project=task.project, labeler=labeler).filter(kind=task.kind)
-        mine = held.filter(task=task).first()
-        if mine:
-            _renew(mine.pk, task.project)
-            return mine
-        if stands.must_read or held.count() > task.project.tasks_ahead:
+        held = _held(task.project, labeler, [task.kind])
+        mine = next((slot for slot in held if slot.task_id == task.pk), None)
+        if mine and (renewed := _renewed([mine], task.project)):
+            return renewed[0]
+        if stands.must_read or len(held) > task.project.tasks_ahead:
             return None
         if task.purpose != Task.Purpose.WORK:
             return places.hand_again(task=task, labeler=labeler)
         if stands.set_for(task.kind):
             return None
-        slot = queue.claim_task(task=task, labeler=labeler)
-    return _with_task(slot, task.project) if slot else None
+        return queue.claim_task(task=task, labeler=labeler)
 
 
 def held_slots(*, project: Project, labeler: User) -> QuerySet[Slot]:
@@ -109,7 +126,7 @@ def held_slots(*, project: Project, labeler: User) -> QuerySet[Slot]:
 def renew(*, task: Task, labeler: User) -> datetime | None:
     """The page is still open: a full lease again. Takes the place back if it lapsed and is still free; else None."""
     slot = claim_task(task=task, labeler=labeler)
-    return Slot.objects.values_list("lease_until", flat=True).get(pk=slot.pk) if slot else None
+    return slot.lease_until if slot else None
 
 
 def release(*, task: Task, labeler: User) -> bool:
@@ -152,9 +169,8 @@ def fill(*, task: Task, labeler: User) -> Slot | None:
     """
     if task.purpose != Task.Purpose.WORK:
         return places.fill(locked=task, labeler=labeler)
-    values = {"task": task.pk, "labeler": labeler.pk, "num_wanted": task.num_wanted}
-    for slot in Slot.objects.raw(_FILL_MINE, values):
-        return slot
+    if row := _FILL_MINE.first(task=task.pk, labeler=labeler.pk, num_wanted=task.num_wanted):
+        return made(Slot, row)
     if task.slots.filter(state=Slot.State.DONE).count() >= task.num_wanted:
         release(task=task, labeler=labeler)
         return None
@@ -178,7 +194,10 @@ def expire() -> int:
 
 def lock(task: Task) -> Task:
     """The task's row, locked until the transaction ends: judgements of one task are written one after the other."""
-    (locked,) = Task.objects.raw(_LOCK, [task.pk])
+    row = _LOCK.first(task=task.pk)
+    if row is None:
+        raise Task.DoesNotExist
+    locked = made(Task, row)
     if Task.project.is_cached(task):
         locked.project = task.project
     return locked
@@ -219,6 +238,12 @@ _OPEN = {"state": Slot.State.OPEN, "holder": None, "lease_until": None, "claimed
 _DONE = {"state": Slot.State.DONE, "lease_until": None, "done_at": Now()}
 
 
+def _held(project: Project, labeler: User, kinds: Sequence[str]) -> list[Slot]:
+    """What this labeler holds, longest first."""
+    slots = (made(Slot, row) for row in _HELD.rows(project=project.pk, labeler=labeler.pk))
+    return [slot for slot in slots if slot.kind in kinds]
+
+
 def _hand_out(project: Project, labeler: User, kinds: Sequence[str], stands: Standing) -> Slot | None:
     """A qualification task where one is still to be passed; else, now and then, a test of the labeler; else work."""
     for set_id in stands.sets_for(kinds):
@@ -234,15 +259,20 @@ def _holds_enough(project: Project, labeler: User, kinds: Sequence[str], num_hel
     """Whether the task in hand and those ahead are all that this labeler may hold of these kinds."""
     if num_held <= 1 or num_held > project.tasks_ahead:
         return num_held > 1
+    return not _are_many_open(project, labeler, kinds)
+
+
+def _are_many_open(project: Project, labeler: User, kinds: Sequence[str]) -> bool:
+    """Whether a few may be held ahead without anybody going short."""
     num_open = (queue.count_open(project=project, labeler=labeler, kind=kind, limit=ENOUGH_OPEN) for kind in kinds)
-    return sum(num_open) < ENOUGH_OPEN
+    return sum(num_open) >= ENOUGH_OPEN
 
 
 def _claim_open(project: Project, labeler: User, kind: str) -> Slot | None:
     """Claim; if nothing came only because other claims had the last rows locked for a moment, try again."""
     for _ in range(CLAIM_ATTEMPTS):
         if slot := queue.claim(project=project, labeler=labeler, kind=kind):
-            return _with_task(slot, project)
+            return slot
         if not queue.count_open(project=project, labeler=labeler, kind=kind, limit=1):
             return None
     return None
@@ -256,37 +286,42 @@ def _nothing(project: Project, labeler: User, kinds: Sequence[str], stands: Stan
     return Nothing(num_held=sum(num for num, _ in held), back_at=min(times, default=None), why=why)
 
 
-# Read with every claim. Written out, because having them composed takes longer than having them answered.
-_HELD = """
-SELECT * FROM labeling_slot WHERE project_id = %s AND holder_id = %s AND state = 'held' ORDER BY claimed_at, id
-"""
-_TASK = "SELECT * FROM labeling_task WHERE id = %s"
-_PROMPT = "SELECT * FROM labeling_prompt WHERE id = %s"
-_LOCK = "SELECT * FROM labeling_task WHERE id = %s FOR NO KEY UPDATE"
-_FILL_MINE = """
-UPDATE labeling_slot SET state = 'done', lease_until = NULL, done_at = statement_timestamp()
- WHERE task_id = %(task)s AND holder_id = %(labeler)s AND state = 'held'
-   AND (SELECT count(*) FROM labeling_slot WHERE task_id = %(task)s AND state = 'done') < %(num_wanted)s
-RETURNING *
-"""
-
-
-def _with_task(slot: Slot, project: Project) -> Slot:
-    """As it is shown: with its task, and that with its prompt and project."""
-    (slot.task,) = Task.objects.raw(_TASK, [slot.task_id])
-    slot.project = slot.task.project = project
-    for prompt in Prompt.objects.raw(_PROMPT, [slot.task.prompt_id]):
-        slot.task.prompt = prompt
-    return slot
+# fmt: off
+_HELD: Final = Statement("held", f"""
+SELECT {columns(Slot, "s")} FROM labeling_slot s
+ WHERE s.project_id = %(project)s AND s.holder_id = %(labeler)s AND s.state = 'held' ORDER BY s.claimed_at, s.id
+""", project="bigint", labeler="bigint")  # noqa: S608  # here and below: names of ours
+_RENEW: Final = Statement("renew", f"""
+WITH renewed AS (
+  UPDATE labeling_slot SET lease_until = statement_timestamp() + %(lease)s
+   WHERE id = ANY (%(slots)s) AND holder_id = %(labeler)s AND state = 'held' RETURNING *)
+SELECT {columns(Slot, "r")}, {columns(Task, "t")}, {columns(Prompt, "p")}
+  FROM renewed r JOIN labeling_task t ON t.id = r.task_id LEFT JOIN labeling_prompt p ON p.id = t.prompt_id
+ ORDER BY r.claimed_at, r.id
+""", slots="bigint[]", labeler="bigint", lease="interval")  # noqa: S608
+_LOCK: Final = Statement("lock_task", f"""
+SELECT {columns(Task, "t")} FROM labeling_task t WHERE t.id = %(task)s FOR NO KEY UPDATE
+""", task="bigint")  # noqa: S608
+_FILL_MINE: Final = Statement("fill_mine", f"""
+UPDATE labeling_slot s SET state = 'done', lease_until = NULL, done_at = statement_timestamp()
+ WHERE s.task_id = %(task)s AND s.holder_id = %(labeler)s AND s.state = 'held'
+   AND (SELECT count(*) FROM labeling_slot d WHERE d.task_id = %(task)s AND d.state = 'done') < %(num_wanted)s
+RETURNING {columns(Slot, "s")}
+""", task="bigint", labeler="bigint", num_wanted="integer")  # noqa: S608
+# fmt: on
 
 
 def _slots() -> QuerySet[Slot]:
     return Slot.objects.select_related("task", "task__prompt", "task__project", "task__brief")
 
 
-def _renew(slot_pk: int, project: Project) -> None:
+def _renewed(slots: Sequence[Slot], project: Project) -> list[Slot]:
+    """Each with a full lease again, its task, and that with its prompt; without those that were opened just now."""
+    if not slots:
+        return []
     lease = timedelta(minutes=project.lease_minutes)
-    Slot.objects.filter(pk=slot_pk, state=Slot.State.HELD).update(lease_until=Now() + lease)
+    rows = _RENEW.rows(slots=[slot.pk for slot in slots], labeler=slots[0].holder_id, lease=lease)
+    return [queue.with_task(row, project) for row in rows]
 
 
 @transaction.atomic

@@ -6,6 +6,7 @@ from typing import Any, Final
 from django.db import connection
 
 from labeling.models import Draft, Task, User
+from labeling.models.statements import Statement, columns, made
 
 MAX_DRAFT_BYTES: Final = 200_000
 
@@ -14,11 +15,17 @@ class DraftError(Exception):
     """The draft cannot be kept; the text is for the labeler."""
 
 
-_LOAD = "SELECT * FROM labeling_draft WHERE task_id = %s AND labeler_id = %s"
+_LOAD: Final = Statement(
+    "draft",
+    f"SELECT {columns(Draft, 'd')} FROM labeling_draft d WHERE d.task_id = %(task)s AND d.labeler_id = %(labeler)s",  # noqa: S608  # names of ours
+    task="bigint",
+    labeler="bigint",
+)
 
 
 def load(*, task: Task, labeler: User) -> Draft | None:
-    return next(iter(Draft.objects.raw(_LOAD, [task.pk, labeler.pk])), None)
+    row = _LOAD.first(task=task.pk, labeler=labeler.pk)
+    return made(Draft, row) if row else None
 
 
 # One statement: an older save that arrives late never overwrites a newer one.

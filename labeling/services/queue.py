@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.core.cache import caches
-from django.db import connection
 
-from labeling.models import Project, Slot, Task, User
+from labeling.models import Project, Prompt, Slot, Task, User
+from labeling.models.statements import PARAMETER, Statement, columns, made, width
 
 COUNT_TO: Final = 100  # "100 or more" is enough to know
 PLACE_SECONDS: Final = 7 * 24 * 3600
@@ -20,16 +20,19 @@ START: Final = (32_767, 0)  # above every priority: the whole queue lies ahead
 # comes back there is found in the last part, or by others. A slot that another claim has locked is passed over, never
 # waited for. LATERAL draws rows one by one, in their order, until one can be locked: as a plain join the planner turned
 # the two sides around, and the most urgent slot no longer came first. The limit tells the planner that they are few.
-CLAIM: Final = """
-UPDATE labeling_slot SET state = 'held', holder_id = %(labeler)s, claimed_at = statement_timestamp(),
-       lease_until = statement_timestamp() + %(lease)s
- WHERE state = 'open' AND id = (
-   SELECT f.id FROM (SELECT s.id FROM ({slots}) s WHERE {untouched} LIMIT 64) c
-    CROSS JOIN LATERAL (
-      SELECT l.id FROM labeling_slot l WHERE l.id = c.id AND l.state = 'open' FOR UPDATE SKIP LOCKED) f
-    LIMIT 1)
-RETURNING *
-"""
+CLAIM: Final = f"""
+WITH claimed AS (
+  UPDATE labeling_slot SET state = 'held', holder_id = %(labeler)s, claimed_at = statement_timestamp(),
+         lease_until = statement_timestamp() + %(lease)s
+   WHERE state = 'open' AND id = (
+     SELECT f.id FROM (SELECT s.id FROM ({{slots}}) s WHERE {{untouched}} LIMIT 64) c
+      CROSS JOIN LATERAL (
+        SELECT l.id FROM labeling_slot l WHERE l.id = c.id AND l.state = 'open' FOR UPDATE SKIP LOCKED) f
+      LIMIT 1)
+  RETURNING *)
+SELECT {columns(Slot, "c")}, {columns(Task, "t")}, {columns(Prompt, "p")}
+  FROM claimed c JOIN labeling_task t ON t.id = c.task_id LEFT JOIN labeling_prompt p ON p.id = t.prompt_id
+"""  # noqa: S608  # names of ours
 # A task with several open slots is counted at the first of them.
 COUNT: Final = """
 SELECT count(*) FROM (
@@ -68,7 +71,7 @@ _NOT_JUDGED: Final = """
    AND NOT EXISTS (SELECT 1 FROM labeling_{judgement} j
                     WHERE j.task_id = s.task_id AND j.labeler_id = %(labeler)s OFFSET 0)
 """
-_FOREIGN: Final = "(%(languages)s <> '{}' AND x.language <> '' AND x.language <> ALL (%(languages)s::text[]))"
+_FOREIGN: Final = "(%(languages)s <> '{}' AND x.language <> '' AND x.language <> ALL (%(languages)s))"
 _PROMPT_SUITS: Final = """
    AND NOT EXISTS (SELECT 1 FROM labeling_task t JOIN labeling_prompt x ON x.id = t.prompt_id
                     WHERE t.id = s.task_id AND (x.author_id = %(labeler)s OR {foreign}) OFFSET 0)
@@ -92,54 +95,85 @@ _UNTOUCHED: Final[dict[str, str]] = {
 
 
 def claim(*, project: Project, labeler: User, kind: str) -> Slot | None:
-    """Hold the first open slot that this labeler may have."""
-    for slot in Slot.objects.raw(statement(CLAIM, kind), parameters(project, labeler, kind)):
-        _places.set(_place_key(project, labeler, kind), (slot.priority, slot.task_id), PLACE_SECONDS)
-        return slot
-    return None
+    """Hold the first open slot that this labeler may have. It comes with its task, and that with its prompt."""
+    row = statement("claim", kind).first(**_whose(project, labeler, kind), **_from(project, labeler, kind))
+    if row is None:
+        return None
+    slot = with_task(row, project)
+    _places.set(_place_key(project, labeler, kind), (slot.priority, slot.task_id), PLACE_SECONDS)
+    return slot
 
 
 def claim_task(*, task: Task, labeler: User) -> Slot | None:
     """Hold an open slot of this very task."""
-    values = parameters(task.project, labeler, task.kind, task=task.pk)
-    return next(iter(Slot.objects.raw(statement(CLAIM, task.kind, THIS_TASK), values)), None)
+    row = statement("claim_task", task.kind).first(**_whose(task.project, labeler, task.kind), task=task.pk)
+    return with_task(row, task.project) if row else None
+
+
+def with_task(row: Sequence[Any], project: Project) -> Slot:
+    """The slot of a row that goes on with its task's columns and the prompt's."""
+    slot = made(Slot, row)
+    slot.task = made(Task, row, at=width(Slot))
+    slot.project = slot.task.project = project
+    if slot.task.prompt_id:
+        slot.task.prompt = made(Prompt, row, at=width(Slot) + width(Task))
+    return slot
 
 
 def count_open(*, project: Project, labeler: User, kind: str, limit: int = COUNT_TO) -> int:
     """Tasks that this labeler could get now, counted up to the limit (so that the cost has an end)."""
-    return int(_run(COUNT, project, labeler, kind, limit=limit)[0])
+    values = _whose(project, labeler, kind) | _from(project, labeler, kind)
+    ((num,),) = statement("count_open", kind).rows(**values, limit=limit)
+    return int(num)
 
 
 def count_held(*, project: Project, labeler: User, kind: str) -> tuple[int, datetime | None]:
     """Tasks that this labeler could do but others hold, and when the first of them comes back."""
-    num, back_at = _run(HELD, project, labeler, kind)
+    ((num, back_at),) = statement("count_held", kind).rows(**_whose(project, labeler, kind))
     return int(num), back_at
 
 
+TYPES: Final = {
+    "project": "bigint",
+    "labeler": "bigint",
+    "kind": "text",
+    "lease": "interval",
+    "languages": "text[]",
+    "priority": "integer",
+    "after": "bigint",
+    "task": "bigint",
+    "limit": "integer",
+}
+OUTLINES: Final = {
+    "claim": (CLAIM, ALL_TASKS),
+    "claim_task": (CLAIM, THIS_TASK),
+    "count_open": (COUNT, ALL_TASKS),
+    "count_held": (HELD, ()),
+}
+
+
 @functools.cache
-def statement(outline: str, kind: str, parts: Sequence[str] = ALL_TASKS) -> str:
+def statement(name: str, kind: str) -> Statement:
+    """One per kind of task: what a ranking need not be asked about is not in its plan."""
+    outline, parts = OUTLINES[name]
     slots = " UNION ALL ".join(_SLOTS.replace("{part}", part) for part in parts)
-    return outline.replace("{slots}", slots).replace("{untouched}", _NOT_TAKEN_NOR_SKIPPED + _UNTOUCHED[kind])
+    text = outline.replace("{slots}", slots).replace("{untouched}", _NOT_TAKEN_NOR_SKIPPED + _UNTOUCHED[kind])
+    return Statement(f"{name}_{kind}", text, **{each: TYPES[each] for each in PARAMETER.findall(text)})
 
 
-def parameters(project: Project, labeler: User, kind: str, **more: Any) -> dict[str, Any]:
-    priority, after = _places.get(_place_key(project, labeler, kind), START)
+def _whose(project: Project, labeler: User, kind: str) -> dict[str, Any]:
     return {
         "project": project.pk,
         "labeler": labeler.pk,
         "kind": str(kind),
         "lease": timedelta(minutes=project.lease_minutes),
         "languages": [str(language) for language in labeler.languages],
-        "priority": priority,
-        "after": after,
-        **more,
     }
 
 
-def _run(outline: str, project: Project, labeler: User, kind: str, **more: Any) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(statement(outline, kind), parameters(project, labeler, kind, **more))
-        return cursor.fetchone()
+def _from(project: Project, labeler: User, kind: str) -> dict[str, int]:
+    priority, after = _places.get(_place_key(project, labeler, kind), START)
+    return {"priority": priority, "after": after}
 
 
 def _place_key(project: Project, labeler: User, kind: str) -> str:

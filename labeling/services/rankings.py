@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 
 from labeling.models import Ranking, Task, User
+from labeling.models.statements import Statement, columns, insert, made
 from labeling.services import answers, assignments
 from labeling.services.answers import Answer, AnswerError
 from labeling.services.quality import qualification, reviews
@@ -37,7 +38,7 @@ def submit(*, task: Task, labeler: User, idempotency_key: str, answer: Answer) -
         raise AlreadyRanked(latest)
     slot = assignments.fill(task=locked, labeler=labeler)
     ranking = Ranking(task=locked, slot=slot, labeler=labeler, idempotency_key=idempotency_key, **columns)
-    ranking.save(force_insert=True)
+    insert(ranking)
     _forget_unsent(locked, labeler)
     _judged(locked, labeler)
     return ranking
@@ -63,7 +64,7 @@ def revise(*, ranking: Ranking, labeler: User, idempotency_key: str, answer: Ans
         replaces=latest,
         **_columns(locked, labeler, answer),
     )
-    revision.save(force_insert=True)
+    insert(revision)
     _forget_unsent(locked, labeler)
     _judged(locked, labeler)
     return revision
@@ -82,19 +83,25 @@ def can_edit(*, ranking: Ranking, labeler: User) -> bool:
     return ranking.pk in mine.values_list("pk", flat=True)[:NUM_EDITABLE]
 
 
-# One question for both. Written out, because having it composed takes longer than having it answered.
-_EARLIER = """
-SELECT * FROM labeling_ranking WHERE idempotency_key = %(key)s
+_EARLIER: Final = Statement(
+    "earlier_rankings",
+    f"""
+SELECT {columns(Ranking, "r")} FROM labeling_ranking r WHERE r.idempotency_key = %(key)s
 UNION ALL
-SELECT * FROM labeling_ranking WHERE task_id = %(task)s AND labeler_id = %(labeler)s
-"""
+SELECT {columns(Ranking, "r")} FROM labeling_ranking r WHERE r.task_id = %(task)s AND r.labeler_id = %(labeler)s
+""",  # noqa: S608  # names of ours
+    key="text",
+    task="bigint",
+    labeler="bigint",
+)
 
 
 def _earlier(key: str, task: Task, labeler: User) -> tuple[Ranking | None, Ranking | None]:
     """The row that this key has made, and this labeler's newest ranking of the task."""
     if not 1 <= len(key) <= 64:
         raise AnswerError({"idempotency_key": "A key of 1 to 64 characters is needed."})
-    rows = list(Ranking.objects.raw(_EARLIER, {"key": key, "task": task.pk, "labeler": labeler.pk}))
+    found = _EARLIER.rows(key=key, task=task.pk, labeler=labeler.pk)
+    rows = [made(Ranking, row) for row in found]
     with_key = next((row for row in rows if row.idempotency_key == key), None)
     mine = [row for row in rows if (row.task_id, row.labeler_id) == (task.pk, labeler.pk)]
     if with_key and with_key not in mine:
@@ -121,12 +128,16 @@ def _says_the_same(ranking: Ranking, columns: Mapping[str, Any]) -> bool:
 
 
 # A late answer outweighs an early skip.
-_FORGET = """
+_FORGET: Final = Statement(
+    "forget_unsent",
+    """
 WITH drafts AS (DELETE FROM labeling_draft WHERE task_id = %(task)s AND labeler_id = %(labeler)s)
 DELETE FROM labeling_skip WHERE task_id = %(task)s AND labeler_id = %(labeler)s
-"""
+""",
+    task="bigint",
+    labeler="bigint",
+)
 
 
 def _forget_unsent(task: Task, labeler: User) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(_FORGET, {"task": task.pk, "labeler": labeler.pk})
+    _FORGET.run(task=task.pk, labeler=labeler.pk)

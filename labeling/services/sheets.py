@@ -3,18 +3,19 @@
 Pages and the API are made of this alone, so that neither can show more.
 """
 
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from labeling.models import Guideline, Project, PromptBrief, Ranking, Task, User
-from labeling.services import answers, assignments, drafts, rendering
+from labeling.models.statements import Statement, columns, made
+from labeling.services import answers, assignments, rendering
 from labeling.services.answers import LETTERS
 
 
@@ -68,16 +69,18 @@ class Sheet:
 
 def lay_out(*, task: Task, labeler: User) -> Sheet:
     """The task as this labeler sees it, with what they have not sent yet."""
-    draft = drafts.load(task=task, labeler=labeler)
+    row = _SHEET.first(task=task.pk, project=task.project_id, labeler=labeler.pk, midnight=_midnight())
+    assert row is not None  # noqa: S101  # one row, whatever is there
+    texts, num_today, payload, version, saved_at = row[:5]
     return Sheet(
         task=task,
         messages=_messages(task),
-        cards=_cards(task, assignments.shown_order(task=task, labeler=labeler)),
-        guideline=task.project.current_guideline(),
-        draft=draft.payload if draft else {},
-        draft_version=draft.version if draft else 0,
-        draft_saved_at=draft.saved_at if draft else None,
-        num_today=count_today(project=task.project, labeler=labeler),
+        cards=_cards(texts, assignments.shown_order(task=task, labeler=labeler)),
+        guideline=made(Guideline, row, at=5) if row[5] else None,
+        draft=json.loads(payload) if payload else {},
+        draft_version=version or 0,
+        draft_saved_at=saved_at,
+        num_today=num_today,
     )
 
 
@@ -86,7 +89,7 @@ def lay_out_again(*, ranking: Ranking) -> Sheet:
     return Sheet(
         task=ranking.task,
         messages=_messages(ranking.task),
-        cards=_cards(ranking.task, ranking.displayed),
+        cards=_cards(_texts(ranking.task), ranking.displayed),
         guideline=ranking.task.project.current_guideline(),
         draft=to_draft(answers.from_ranking(ranking)),
         num_today=count_today(project=ranking.task.project, labeler=ranking.labeler),
@@ -107,20 +110,44 @@ def to_draft(answer: answers.Answer) -> dict[str, Any]:
 
 # One question for the four kinds of judgement: it is asked with every task that is handed out.
 _KINDS: Final = {"ranking": "task", "writtenprompt": "task", "promptannotation": "task", "demonstration": "prompt"}
-_NUM_TODAY: Final = "SELECT " + " + ".join(  # noqa: S608  # of our own names
-    f"(SELECT count(*) FROM labeling_{kind} j JOIN labeling_{of} o ON o.id = j.{of}_id"  # noqa: S608
+_NUM_TODAY: Final = " + ".join(
+    f"(SELECT count(*) FROM labeling_{kind} j JOIN labeling_{of} o ON o.id = j.{of}_id"  # noqa: S608  # of our own names
     " WHERE j.labeler_id = %(labeler)s AND j.created_at >= %(midnight)s AND j.revision = 1"
     " AND j.batch_id IS NULL AND o.project_id = %(project)s)"
     for kind, of in _KINDS.items()
+)
+_COUNT: Final = Statement(
+    "num_today", f"SELECT {_NUM_TODAY}", labeler="bigint", project="bigint", midnight="timestamptz"
+)
+_TEXTS: Final = """
+SELECT array_agg(r.text ORDER BY p.position)
+  FROM labeling_taskresponse p JOIN labeling_response r ON r.id = p.response_id WHERE p.task_id = %(task)s
+"""
+# All that a page shows besides the task and its prompt, asked at once: a question each takes longer than the answers.
+_SHEET: Final = Statement(
+    "sheet",
+    f"""
+SELECT ({_TEXTS}), {_NUM_TODAY}, d.payload, d.version, d.saved_at, {columns(Guideline, "g")}
+  FROM (SELECT 1) one
+  LEFT JOIN labeling_draft d ON d.task_id = %(task)s AND d.labeler_id = %(labeler)s
+  LEFT JOIN LATERAL (
+    SELECT * FROM labeling_guideline WHERE project_id = %(project)s ORDER BY version DESC LIMIT 1) g ON true
+""",  # noqa: S608  # names of ours
+    task="bigint",
+    labeler="bigint",
+    project="bigint",
+    midnight="timestamptz",
 )
 
 
 def count_today(*, project: Project, labeler: User) -> int:
     """Judgements given since midnight; an edit is not another one."""
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    with connection.cursor() as cursor:
-        cursor.execute(_NUM_TODAY, {"project": project.pk, "labeler": labeler.pk, "midnight": midnight})
-        return int(cursor.fetchone()[0])
+    ((num,),) = _COUNT.rows(project=project.pk, labeler=labeler.pk, midnight=_midnight())
+    return int(num)
+
+
+def _midnight() -> datetime:
+    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _messages(task: Task) -> list[Message]:
@@ -129,14 +156,9 @@ def _messages(task: Task) -> list[Message]:
     return [Message(message["role"], rendering.to_html(message["content"])) for message in task.prompt.messages]
 
 
-_TEXTS: Final = """
-SELECT r.text FROM labeling_taskresponse p JOIN labeling_response r ON r.id = p.response_id
- WHERE p.task_id = %s ORDER BY p.position
-"""
+def _texts(task: Task) -> list[str]:
+    return list(task.task_responses.order_by("position").values_list("response__text", flat=True))
 
 
-def _cards(task: Task, shown: Sequence[int]) -> list[Card]:
-    with connection.cursor() as cursor:
-        cursor.execute(_TEXTS, [task.pk])
-        texts = [text for (text,) in cursor.fetchall()]
-    return [Card(LETTERS[place], rendering.to_html(texts[position])) for place, position in enumerate(shown)]
+def _cards(texts: Sequence[str] | None, shown: Sequence[int]) -> list[Card]:
+    return [Card(LETTERS[place], rendering.to_html((texts or [])[position])) for place, position in enumerate(shown)]

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 
-from labeling.models import Draft, Prompt, Ranking, Response, Skip, Slot, Task
+from labeling.models import Draft, Project, Prompt, Ranking, Response, Skip, Slot, Task
 from labeling.services import answers, assignments, tasks
 
 VERBS = ["api_draft", "api_submit", "api_skip", "api_release", "api_renew"]
@@ -72,7 +72,10 @@ def test_next_says_when_to_come_back(ask, people, task):
 def test_a_submit_is_a_ranking_by_position(ask, people, task):
     status, answer = ask("api_submit", RANKED | {"active_seconds": 3.5, "client_time": "2026-01-02T03:04:05Z"})
     ranking = Ranking.objects.get()
-    assert (status, answer) == (201, {"uid": str(ranking.uid), "revision": 1, "is_surplus": False})
+    assert (status, answer) == (
+        201,
+        {"uid": str(ranking.uid), "revision": 1, "is_surplus": False, "next": None},
+    )
     assert answers.from_ranking(ranking).ranks == [2, 1, 2]
     assert (ranking.active_seconds, ranking.client_time.year) == (3.5, 2026)
 
@@ -207,14 +210,87 @@ def hold_by_others(people, make_prompt, num):
 def test_next_and_submit_cost_a_fixed_number_of_queries(ask, make_prompt, people, django_assert_num_queries, num_held):
     """The same whatever others hold. The session comes from the cache."""
     hold_by_others(people, make_prompt, num_held)
-    # user, project with role; savepoint ×2, lock with standing, held already, the claim, its task and prompt;
-    # draft, texts, guideline, how many today
-    with django_assert_num_queries(13):
+    # user, project with role; savepoint ×2, lock with standing, held already, the claim with its task and prompt; all
+    # else that the sheet shows
+    with django_assert_num_queries(8):
         ask("api_next")
     # user, project with role, task; then as in test_rankings: savepoint ×2, lock, what came before, guideline, the
     # slot, insert, what was unsent
     with django_assert_num_queries(11):
         ask("api_submit", RANKED)
+
+
+def test_an_answer_can_ask_for_the_next_task_at_once(ask, make_prompt, people, task):
+    ask("api_next")
+    other = more_work(people, make_prompt, 1)[0]
+    status, answer = ask("api_submit", {**RANKED, "next": {"kinds": ["rank"]}})
+    assert status == 201
+    assert Ranking.objects.filter(task=task, slot__state="done").count() == 1
+    assert answer["next"]["sheet"]["task"] == str(other.uid)
+    assert Slot.objects.get(task=other).holder == people.labeler
+    assert ask("api_submit", {**RANKED, "idempotency_key": "j"}, uid=other.uid)[1]["next"] is None
+
+
+def test_the_same_answer_sent_twice_with_next_hands_out_one_task(ask, make_prompt, people, task):
+    ask("api_next")
+    more_work(people, make_prompt, 3)
+    answers = [ask("api_submit", {**RANKED, "next": {"kinds": ["rank"]}})[1] for _ in range(2)]
+    assert answers[0]["uid"] == answers[1]["uid"]
+    assert answers[0]["next"]["task"] == answers[1]["next"]["task"]
+    assert Slot.objects.filter(state="held").count() == 1
+
+
+def test_a_refused_answer_hands_out_nothing(ask, make_prompt, people, task):
+    ask("api_next")
+    more_work(people, make_prompt, 1)
+    status, _ = ask("api_submit", {**RANKED, "ranks": {"A": 1}, "next": {"kinds": ["rank"]}})
+    assert status == 422
+    assert Slot.objects.filter(state="held").count() == 1
+
+
+def test_ahead_tops_up_what_is_held_and_lists_all_of_it(ask, make_prompt, people, task):
+    more_work(people, make_prompt, 60)
+    asked = {"kinds": ["rank"], "with_sheet": False, "ahead": True}
+    held = ask("api_next", asked)[1]["held"]
+    assert len({one["task"] for one in held}) == 1 + people.project.tasks_ahead
+    assert held[0] == {
+        "task": str(task.uid),
+        "url": f"/p/tea/work/task/{task.uid}/",
+        "lease_until": held[0]["lease_until"],
+    }
+    assert [one["task"] for one in ask("api_next", asked)[1]["held"]] == [one["task"] for one in held]
+    answer = ask("api_submit", {**RANKED, "next": asked})[1]
+    assert [one["task"] for one in answer["next"]["held"]][:4] == [one["task"] for one in held[1:]]
+    assert len(answer["next"]["held"]) == 1 + people.project.tasks_ahead
+    assert Slot.objects.filter(state="held").count() == 1 + people.project.tasks_ahead
+
+
+def test_ahead_leaves_the_end_of_the_queue_to_others(ask, make_prompt, people, task):
+    more_work(people, make_prompt, 10)
+    held = ask("api_next", {"kinds": ["rank"], "ahead": True})[1]["held"]
+    assert len(held) == 2
+
+
+def test_what_is_answered_but_on_its_way_counts_as_nothing_in_hand(ask, make_prompt, people, task):
+    more_work(people, make_prompt, 60)
+    held = ask("api_next", {"kinds": ["rank"], "ahead": True})[1]["held"]
+    again = ask("api_next", {"kinds": ["rank"], "ahead": True, "besides": [held[0]["task"]]})[1]["held"]
+    assert held[0]["task"] not in [one["task"] for one in again]
+    assert len(again) == 1 + people.project.tasks_ahead
+
+
+def test_who_must_read_the_guidelines_holds_nothing_ahead(ask, people, task):
+    Project.objects.update(must_read_guidelines=True)
+    assert ask("api_next", {"kinds": ["rank"], "ahead": True})[1]["held"] == []
+    assert not Slot.objects.filter(state="held").exists()
+
+
+def more_work(people, make_prompt, num):
+    made = [make_prompt(f"more {n}", k=3) for n in range(num)]
+    counts = tasks.make_ranking_tasks(
+        project=people.project, prompts=made, num_responses=3, num_wanted=1, user=people.manager
+    )
+    return list(Task.objects.filter(pk__in=counts.task_ids).order_by("pk"))
 
 
 def test_the_schema_names_every_verb(client, people):

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from django.db import connection
-
 from labeling.models import Project, QualificationSet, Task, User
+from labeling.models.statements import Statement
 
 MUST_READ: Final = "guidelines"
 NOT_QUALIFIED: Final = "qualification"
@@ -41,8 +40,15 @@ _UNPASSED: Final = """
 """
 _LOCK: Final = "pg_advisory_xact_lock(%(project_key)s, %(labeler_key)s), "
 _SETS: Final = {kind: _UNPASSED.format(kind=kind) for kind in ("rank", "demonstrate")}
-_WITH_LOCK: Final = _FACTS.format(lock=_LOCK, **_SETS)
-_WITHOUT_LOCK: Final = _FACTS.format(lock="", **_SETS)
+_TYPES: Final = {"project": "bigint", "labeler": "bigint", "must_read": "boolean"}
+_WITH_LOCK: Final = Statement(
+    "standing_with_lock",
+    _FACTS.format(lock=_LOCK, **_SETS),
+    **_TYPES,
+    project_key="integer",
+    labeler_key="integer",
+)
+_WITHOUT_LOCK: Final = Statement("standing", _FACTS.format(lock="", **_SETS), **_TYPES)
 
 
 @dataclass(frozen=True)
@@ -68,23 +74,17 @@ def lock(project: Project, labeler: User) -> Standing:
 
     Fifty clicks at once must not hold fifty tasks.
     """
-    return _ask(_WITH_LOCK, project, labeler)
+    keys = {"project_key": project.pk % 2**31, "labeler_key": labeler.pk % 2**31}
+    return _ask(_WITH_LOCK, project, labeler, **keys)
 
 
 def of(project: Project, labeler: User) -> Standing:
     return _ask(_WITHOUT_LOCK, project, labeler)
 
 
-def _ask(statement: str, project: Project, labeler: User) -> Standing:
-    values = {
-        "project": project.pk,
-        "labeler": labeler.pk,
-        "must_read": project.must_read_guidelines,
-        "project_key": project.pk % 2**31,
-        "labeler_key": labeler.pk % 2**31,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        must_read, rank, demonstrate = cursor.fetchone()[-3:]
+def _ask(statement: Statement, project: Project, labeler: User, **keys: int) -> Standing:
+    row = statement.first(project=project.pk, labeler=labeler.pk, must_read=project.must_read_guidelines, **keys)
+    assert row is not None  # noqa: S101  # facts have a row whatever they are
+    must_read, rank, demonstrate = row[-3:]
     unpassed = {QualificationSet.Kind.RANK: rank, QualificationSet.Kind.DEMONSTRATE: demonstrate}
     return Standing(must_read=must_read, unpassed={str(kind): pk for kind, pk in unpassed.items() if pk is not None})

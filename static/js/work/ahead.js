@@ -6,6 +6,7 @@ import { copiesOf, dropCopy, fetchCopy, findCopy, forgetOthers, startWorker } fr
 import { tasksOnTheirWay } from "./outbox.js";
 
 const WAIT = 2500;
+let handed = null; // what the last answer came back with: this page need not ask
 const hasNothingToDo = () => new Promise((done) => (globalThis.requestIdleCallback ?? setTimeout)(done, { timeout: 5000 }));
 
 export function fetchAhead(form, { kinds, signal }) {
@@ -14,21 +15,21 @@ export function fetchAhead(form, { kinds, signal }) {
   const addressOf = (name, url) => form.dataset[name].replace(task, taskOf(url));
   const timer = setTimeout(() => fill().catch(() => {}), WAIT); // without a network: those that are here
 
+  const question = async () => ({ kinds, besides: await tasksOnTheirWay(labeler), with_sheet: false, ahead: true });
+
   /* The page in hand is kept too. What the server does not hand out again is no longer held, so its copy goes. */
   async function fill() {
     startWorker(form);
     await forgetOthers(labeler);
     if (!(await findCopy(labeler, own))) await fetchCopy(labeler, own);
-    const held = new Map([[task, own]]);
-    while (held.size <= Number(form.dataset.tasksAhead) && !signal.aborted) {
-      const besides = [...held.keys(), ...(await tasksOnTheirWay(labeler))];
-      const found = await send(form, form.dataset.apiNext, { kinds, besides, with_sheet: false });
-      if (!found.url) break;
-      held.set(found.task, found.url);
-      if (!(await findCopy(labeler, found.url))) await fetchCopy(labeler, found.url);
+    const { held } = handed ?? (await send(form, form.dataset.apiNext, await question()));
+    handed = null;
+    const isHeld = new Set(held.map(({ url }) => url));
+    for (const url of isHeld) {
+      if (signal.aborted) return;
+      if (!(await findCopy(labeler, url))) await fetchCopy(labeler, url);
       await hasNothingToDo();
     }
-    const isHeld = new Set(held.values());
     if (!signal.aborted) for (const url of await others()) if (!isHeld.has(url)) await dropCopy(labeler, url);
   }
 
@@ -56,6 +57,12 @@ export function fetchAhead(form, { kinds, signal }) {
       }
       return null;
     },
+    /* What an answer asks for besides, and what came of it. */
+    async asks() {
+      const asked = await question();
+      return { ...asked, besides: asked.besides.filter((one) => one !== task) };
+    },
+    handOver(next) { handed = next; },
     /* This task is answered: its page is not shown again. */
     leave: () => dropCopy(labeler, own),
   };

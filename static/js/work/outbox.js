@@ -35,10 +35,10 @@ export async function onItsWay(labeler, task) {
   return (await waiting(labeler)).find((entry) => entry.task === task) ?? null;
 }
 
-/* Sends one. Throws what `send` throws; an answer that will never be taken leaves the outbox too. */
-export async function deliver(form, entry) {
+/* Sends one. Throws what `send` throws; an answer that will never be taken leaves the outbox too. `besides`: asked with it. */
+export async function deliver(form, entry, besides = {}) {
   try {
-    const taken = await send(form, entry.url, entry.body);
+    const taken = await send(form, entry.url, { ...entry.body, ...besides });
     await drop(entry.key);
     return taken;
   } catch (error) {

@@ -63,7 +63,8 @@ export function bindSending(form, { read, fill, check, draft, ahead, clock, star
     await keep(entry);
     await draft.forget();
     try {
-      const taken = await deliver(form, entry);
+      const taken = await deliver(form, entry, what.url === form.dataset.apiSubmit ? { next: await ahead.asks() } : {});
+      ahead.handOver(taken.next ?? null);
       announce(form, tell(taken));
       await goOn();
     } catch (error) {
