@@ -116,13 +116,17 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 # Postgres. Embedded services put their address into the environment (config/embedded.py).
+SESSION = {
+    "statement_timeout": env.int("PODIUM_STATEMENT_TIMEOUT_MS", 30_000),
+    "plan_cache_mode": "force_generic_plan",  # of prepared statements: planned once, not to see whether once is enough
+}
 DATABASES = {
     "default": {
         **env.db_url_config(_required_in_production("DATABASE_URL", "postgres://podium@127.0.0.1:5432/podium")),
         "ENGINE": "config.postgres",
         "CONN_MAX_AGE": env.int("PODIUM_CONN_MAX_AGE", 300),
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"options": f"-c statement_timeout={env.int('PODIUM_STATEMENT_TIMEOUT_MS', 30_000)}"},
+        "OPTIONS": {"options": " ".join(f"-c {name}={value}" for name, value in SESSION.items())},
     }
 }
 # Off where a pooler gives each transaction another connection (PgBouncer in transaction mode).

@@ -13,7 +13,7 @@ from labeling.models.quality import (
 )
 from labeling.models.rankings import Demonstration, DemonstrationVoid, Ranking, RankingVoid
 from labeling.models.registry import Model
-from labeling.models.responses import Response
+from labeling.models.responses import RenderedResponse, Response
 from labeling.models.rounds import Round
 from labeling.models.runs import Run, RunEvent, RunInput, RunLog, RunMetric, Stage
 from labeling.models.snapshots import Snapshot, SnapshotDemonstration, SnapshotRanking
@@ -57,6 +57,7 @@ __all__ = [
     "Ranking",
     "RankingVoid",
     "Reference",
+    "RenderedResponse",
     "Response",
     "Review",
     "Role",

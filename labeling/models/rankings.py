@@ -35,7 +35,7 @@ class Judgement(PublicModel):
     """What a ranking and a demonstration share."""
 
     labeler = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="%(class)ss")
-    idempotency_key = models.CharField(max_length=64, unique=True)
+    idempotency_key = models.CharField(max_length=64)  # unique by a constraint: `unique` adds an index for LIKE
     revision = models.PositiveIntegerField(default=1)
     guideline = models.ForeignKey(Guideline, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     note = models.TextField(blank=True)
@@ -58,9 +58,16 @@ class Ranking(Judgement):
         RANKED = "ranked", "Ranked"
         NONE_ACCEPTABLE = "none_acceptable", "None is acceptable"
 
-    task = models.ForeignKey(Task, on_delete=models.PROTECT, related_name="rankings")
+    # Found by the indexes of the unique constraints: each further one would be written with every ranking.
+    task = models.ForeignKey(Task, on_delete=models.PROTECT, related_name="rankings", db_index=False)
     slot = models.ForeignKey(
-        Slot, null=True, blank=True, on_delete=models.PROTECT, related_name="rankings", help_text="NULL: surplus"
+        Slot,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="rankings",
+        db_index=False,
+        help_text="NULL: surplus",
     )
     replaces = models.OneToOneField("self", null=True, blank=True, on_delete=models.PROTECT, related_name="replaced_by")
     outcome = models.CharField(max_length=16, choices=Outcome, default=Outcome.RANKED)
@@ -74,6 +81,7 @@ class Ranking(Judgement):
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(fields=["idempotency_key"], name="ranking_one_per_key"),
             models.UniqueConstraint(fields=["slot", "revision"], name="ranking_one_per_slot"),
             models.UniqueConstraint(fields=["task", "labeler", "revision"], name="ranking_one_per_task_and_labeler"),
             models.CheckConstraint(
@@ -130,6 +138,7 @@ class Demonstration(Judgement):
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(fields=["idempotency_key"], name="demonstration_one_per_key"),
             models.UniqueConstraint(fields=["slot", "revision"], name="demonstration_one_per_slot"),
             models.UniqueConstraint(
                 fields=["prompt", "labeler", "revision"], name="demonstration_one_per_prompt_and_labeler"

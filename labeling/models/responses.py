@@ -28,3 +28,18 @@ class Response(PublicModel):
 
     def __str__(self) -> str:
         return self.text[:80]
+
+
+class RenderedResponse(models.Model):
+    """A response as HTML that is safe to show, made once for all who see it. A cache: it may be emptied at any time.
+
+    Its table is unlogged, so that it costs next to nothing to write, and is empty after a crash of the database.
+    """
+
+    response = models.OneToOneField(Response, primary_key=True, on_delete=models.CASCADE, related_name="rendered")
+    version = models.CharField(max_length=16, help_text="Of the renderer; what another one made is not shown.")
+    text_md5 = models.CharField(max_length=32, help_text="Of the text that it was made of.")
+    html = models.TextField()
+
+    def __str__(self) -> str:
+        return self.html[:80]

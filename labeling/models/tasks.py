@@ -122,7 +122,7 @@ class Task(PublicModel):
 class TaskResponse(models.Model):
     """A response's place in a task. The place is the task's own; labelers see a shuffled order."""
 
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="task_responses")
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="task_responses", db_index=False)
     response = models.ForeignKey(Response, on_delete=models.PROTECT, related_name="task_responses")
     position = models.PositiveSmallIntegerField()
 
@@ -146,7 +146,7 @@ class Slot(PublicModel):
         HELD = "held", "Held"
         DONE = "done", "Done"
 
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="slots")
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="slots", db_index=False)
     number = models.PositiveSmallIntegerField()
     # Copies of the task's own, so that a claim is one index scan.
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="slots")

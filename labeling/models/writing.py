@@ -58,6 +58,7 @@ class WrittenPrompt(Judgement):
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(fields=["idempotency_key"], name="writtenprompt_one_per_key"),
             models.UniqueConstraint(fields=["slot", "revision"], name="writtenprompt_one_per_slot"),
             models.UniqueConstraint(
                 fields=["task", "labeler", "revision"], name="writtenprompt_one_per_task_and_labeler"
@@ -85,6 +86,7 @@ class PromptAnnotation(Judgement):
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(fields=["idempotency_key"], name="annotation_one_per_key"),
             models.UniqueConstraint(fields=["slot", "revision"], name="annotation_one_per_slot"),
             models.UniqueConstraint(fields=["task", "labeler", "revision"], name="annotation_one_per_task_and_labeler"),
             models.CheckConstraint(

@@ -33,7 +33,9 @@ from labeling.services import queue, tasks
 from labeling.services.quality import hidden, places, qualification, standing
 from labeling.services.quality.standing import MUST_READ, NOT_QUALIFIED, Standing, Why
 
-ENOUGH_OPEN: Final = 50  # below it a labeler holds one task ahead and no more: few people never hold the queue's end
+ENOUGH_OPEN: Final = (
+    50  # slots; below it a labeler holds one task ahead and no more: few people never hold the queue's end
+)
 SWEEP_BATCH: Final = 1_000
 CLAIM_ATTEMPTS: Final = 5
 RANKING_KINDS: Final = (Task.Kind.RANK, Task.Kind.COMPARE)
@@ -73,7 +75,7 @@ def claim(
         mine = next((slot for slot in held if slot.task_id not in at_hand), None)
         if mine and (renewed := _renewed([mine], project)):
             return renewed[0]
-        if _holds_enough(project, labeler, stands.open_kinds(kinds), len(held)):
+        if _holds_enough(project, stands.open_kinds(kinds), len(held)):
             return Nothing(num_held=0, back_at=None, holds_enough=True)
         if slot := _hand_out(project, labeler, kinds, stands):
             return slot
@@ -94,7 +96,7 @@ def claim_ahead(
         answered = {task.pk for task in besides}
         holding = [slot for slot in _held(project, labeler, kinds) if slot.task_id not in answered]
         mine = _renewed(holding, project)
-        while not _holds_enough(project, labeler, stands.open_kinds(kinds), len(mine)):
+        while not _holds_enough(project, stands.open_kinds(kinds), len(mine)):
             slot = _hand_out(project, labeler, kinds, stands)
             if slot is None:
                 break
@@ -255,17 +257,11 @@ def _hand_out(project: Project, labeler: User, kinds: Sequence[str], stands: Sta
     return next((slot for kind in kinds if (slot := _claim_open(project, labeler, kind))), None)
 
 
-def _holds_enough(project: Project, labeler: User, kinds: Sequence[str], num_held: int) -> bool:
+def _holds_enough(project: Project, kinds: Sequence[str], num_held: int) -> bool:
     """Whether the task in hand and those ahead are all that this labeler may hold of these kinds."""
     if num_held <= 1 or num_held > project.tasks_ahead:
         return num_held > 1
-    return not _are_many_open(project, labeler, kinds)
-
-
-def _are_many_open(project: Project, labeler: User, kinds: Sequence[str]) -> bool:
-    """Whether a few may be held ahead without anybody going short."""
-    num_open = (queue.count_open(project=project, labeler=labeler, kind=kind, limit=ENOUGH_OPEN) for kind in kinds)
-    return sum(num_open) >= ENOUGH_OPEN
+    return sum(queue.count_slots(project=project, kind=kind, limit=ENOUGH_OPEN) for kind in kinds) < ENOUGH_OPEN
 
 
 def _claim_open(project: Project, labeler: User, kind: str) -> Slot | None:

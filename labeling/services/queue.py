@@ -42,6 +42,11 @@ SELECT count(*) FROM (
        WHERE l.task_id = s.task_id AND l.number < s.number AND l.state = 'open' OFFSET 0)
     LIMIT %(limit)s) t
 """
+# Whoever may have them: to know that there are plenty, no slot need be looked at closely.
+PLENTY: Final = """
+SELECT count(*) FROM (SELECT 1 FROM labeling_slot
+                       WHERE project_id = %(project)s AND kind = %(kind)s AND state = 'open' LIMIT %(limit)s) t
+"""
 HELD: Final = """
 SELECT count(DISTINCT s.task_id), min(s.lease_until) FROM labeling_slot s
  WHERE s.project_id = %(project)s AND s.kind = %(kind)s AND s.state = 'held' AND {untouched}
@@ -127,6 +132,12 @@ def count_open(*, project: Project, labeler: User, kind: str, limit: int = COUNT
     return int(num)
 
 
+def count_slots(*, project: Project, kind: str, limit: int) -> int:
+    """Open slots of a kind, counted up to the limit, whoever may have them."""
+    ((num,),) = statement("plenty", kind).rows(project=project.pk, kind=str(kind), limit=limit)
+    return int(num)
+
+
 def count_held(*, project: Project, labeler: User, kind: str) -> tuple[int, datetime | None]:
     """Tasks that this labeler could do but others hold, and when the first of them comes back."""
     ((num, back_at),) = statement("count_held", kind).rows(**_whose(project, labeler, kind))
@@ -149,6 +160,7 @@ OUTLINES: Final = {
     "claim_task": (CLAIM, THIS_TASK),
     "count_open": (COUNT, ALL_TASKS),
     "count_held": (HELD, ()),
+    "plenty": (PLENTY, ()),
 }
 
 

@@ -4,9 +4,12 @@ Markdown without HTML, then a second, independent filter. No image is ever loade
 tell its owner who reads what.
 """
 
+import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
 
 import nh3
 from django.utils.html import escape, format_html
@@ -18,6 +21,7 @@ from markdown_it.token import Token
 
 from labeling.services import formulas, listings
 
+LIBRARIES = ("markdown-it-py", "mdit-py-plugins", "nh3", "Pygments", "latex2mathml")
 HEADINGS_BELOW_THE_CARD = 3  # a response's "# Title" is an h4: cards themselves are h3
 
 # fmt: off
@@ -106,5 +110,13 @@ def _make_cleaner() -> nh3.Cleaner:
     )
 
 
+def _version() -> str:
+    """Of all that decides what a text becomes: our own code and the libraries it stands on."""
+    parts = [Path(module).read_bytes() for module in (__file__, formulas.__file__, listings.__file__)]
+    parts += [f"{name} {metadata.version(name)}".encode() for name in LIBRARIES]
+    return hashlib.sha256(b"\n".join(parts)).hexdigest()[:16]
+
+
 _markdown = _make_markdown()
 _cleaner = _make_cleaner()
+VERSION: Final = _version()

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.utils import timezone
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from labeling.models import Guideline, Project, PromptBrief, Ranking, Task, User
 from labeling.models.statements import Statement, columns, made
@@ -69,13 +69,15 @@ class Sheet:
 
 def lay_out(*, task: Task, labeler: User) -> Sheet:
     """The task as this labeler sees it, with what they have not sent yet."""
-    row = _SHEET.first(task=task.pk, project=task.project_id, labeler=labeler.pk, midnight=_midnight())
+    row = _SHEET.first(
+        task=task.pk, project=task.project_id, labeler=labeler.pk, midnight=_midnight(), renderer=rendering.VERSION
+    )
     assert row is not None  # noqa: S101  # one row, whatever is there
-    texts, num_today, payload, version, saved_at = row[:5]
+    pages, num_today, payload, version, saved_at = row[:5]
     return Sheet(
         task=task,
         messages=_messages(task),
-        cards=_cards(texts, assignments.shown_order(task=task, labeler=labeler)),
+        cards=_cards(_rendered(pages or "[]"), assignments.shown_order(task=task, labeler=labeler)),
         guideline=made(Guideline, row, at=5) if row[5] else None,
         draft=json.loads(payload) if payload else {},
         draft_version=version or 0,
@@ -89,7 +91,7 @@ def lay_out_again(*, ranking: Ranking) -> Sheet:
     return Sheet(
         task=ranking.task,
         messages=_messages(ranking.task),
-        cards=_cards(_texts(ranking.task), ranking.displayed),
+        cards=_cards(_pages(ranking.task), ranking.displayed),
         guideline=ranking.task.project.current_guideline(),
         draft=to_draft(answers.from_ranking(ranking)),
         num_today=count_today(project=ranking.task.project, labeler=ranking.labeler),
@@ -119,15 +121,20 @@ _NUM_TODAY: Final = " + ".join(
 _COUNT: Final = Statement(
     "num_today", f"SELECT {_NUM_TODAY}", labeler="bigint", project="bigint", midnight="timestamptz"
 )
-_TEXTS: Final = """
-SELECT array_agg(r.text ORDER BY p.position)
-  FROM labeling_taskresponse p JOIN labeling_response r ON r.id = p.response_id WHERE p.task_id = %(task)s
+# Each response as it was rendered before, else its text and what it is to be kept under.
+_PAGES: Final = """
+SELECT jsonb_agg(CASE WHEN h.html IS NULL THEN jsonb_build_array(r.id, r.text) ELSE to_jsonb(h.html) END
+                 ORDER BY p.position)
+  FROM labeling_taskresponse p JOIN labeling_response r ON r.id = p.response_id
+  LEFT JOIN labeling_renderedresponse h
+         ON h.response_id = r.id AND h.version = %(renderer)s AND h.text_md5 = md5(r.text)
+ WHERE p.task_id = %(task)s
 """
 # All that a page shows besides the task and its prompt, asked at once: a question each takes longer than the answers.
 _SHEET: Final = Statement(
     "sheet",
     f"""
-SELECT ({_TEXTS}), {_NUM_TODAY}, d.payload, d.version, d.saved_at, {columns(Guideline, "g")}
+SELECT ({_PAGES}), {_NUM_TODAY}, d.payload, d.version, d.saved_at, {columns(Guideline, "g")}
   FROM (SELECT 1) one
   LEFT JOIN labeling_draft d ON d.task_id = %(task)s AND d.labeler_id = %(labeler)s
   LEFT JOIN LATERAL (
@@ -137,6 +144,20 @@ SELECT ({_TEXTS}), {_NUM_TODAY}, d.payload, d.version, d.saved_at, {columns(Guid
     labeler="bigint",
     project="bigint",
     midnight="timestamptz",
+    renderer="text",
+)
+_KEEP: Final = Statement(
+    "keep_rendered",
+    """
+INSERT INTO labeling_renderedresponse (response_id, version, text_md5, html)
+SELECT k.response, %(renderer)s, md5(r.text), k.html
+  FROM unnest(%(responses)s, %(pages)s) k(response, html) JOIN labeling_response r ON r.id = k.response
+ON CONFLICT (response_id) DO UPDATE
+   SET version = excluded.version, text_md5 = excluded.text_md5, html = excluded.html
+""",
+    renderer="text",
+    responses="bigint[]",
+    pages="text[]",
 )
 
 
@@ -156,9 +177,20 @@ def _messages(task: Task) -> list[Message]:
     return [Message(message["role"], rendering.to_html(message["content"])) for message in task.prompt.messages]
 
 
-def _texts(task: Task) -> list[str]:
-    return list(task.task_responses.order_by("position").values_list("response__text", flat=True))
+def _rendered(found: str) -> list[SafeString]:
+    """The responses as HTML; those that nobody has seen yet are rendered now, and kept for all who come after."""
+    pages = json.loads(found)
+    new = {page[0]: rendering.to_html(page[1]) for page in pages if isinstance(page, list)}
+    if new:
+        _KEEP.run(renderer=rendering.VERSION, responses=list(new), pages=[str(html) for html in new.values()])
+    # What is kept came out of the same renderer, whose allow-list is the guard.
+    return [new[page[0]] if isinstance(page, list) else mark_safe(page) for page in pages]  # noqa: S308
 
 
-def _cards(texts: Sequence[str] | None, shown: Sequence[int]) -> list[Card]:
-    return [Card(LETTERS[place], rendering.to_html((texts or [])[position])) for place, position in enumerate(shown)]
+def _pages(task: Task) -> list[SafeString]:
+    found = task.task_responses.order_by("position").values_list("response__text", flat=True)
+    return [rendering.to_html(text) for text in found]
+
+
+def _cards(pages: Sequence[SafeString], shown: Sequence[int]) -> list[Card]:
+    return [Card(LETTERS[place], pages[position]) for place, position in enumerate(shown)]

@@ -341,7 +341,7 @@ BREAKS: dict[str, Callable[[Any], Any]] = {
     # judgements
     "ranking_one_per_slot": lambda w: ranking(w, slot=w.done, labeler=w.labeler2),
     "ranking_one_per_task_and_labeler": lambda w: ranking(w, slot=w.open),
-    "idempotency_key": lambda w: ranking(w, labeler=w.labeler2, slot=w.open, idempotency_key="key-0"),
+    "ranking_one_per_key": lambda w: ranking(w, labeler=w.labeler2, slot=w.open, idempotency_key="key-0"),
     "ranking_revision_and_replaces_agree": lambda w: ranking(w, revision=2),
     "ranking_outcome_and_ranks_agree": lambda w: ranking(w, labeler=w.labeler2, ranks=[]),
     "ranking_time_not_negative": lambda w: ranking(w, labeler=w.labeler2, active_seconds=-1),
@@ -349,6 +349,9 @@ BREAKS: dict[str, Callable[[Any], Any]] = {
     "ranking_displayed_is_a_permutation": lambda w: ranking(w, labeler=w.labeler2, displayed=[0, 1, 1]),
     "ranking_ranks_fit_task": lambda w: ranking(w, labeler=w.labeler2, ranks=[1, 3, 3]),
     "ranking_ratings_fit_task": lambda w: ranking(w, labeler=w.labeler2, ratings=[7, 7]),
+    "demonstration_one_per_key": lambda w: [
+        demonstration(w, labeler=who, idempotency_key="same") for who in (w.labeler, w.labeler2)
+    ],
     "demonstration_one_per_prompt_and_labeler": lambda w: two(demonstration, w),
     "demonstration_revision_and_replaces_agree": lambda w: demonstration(w, revision=2),
     "demonstration_not_empty": lambda w: demonstration(w, text=""),
@@ -358,11 +361,17 @@ BREAKS: dict[str, Callable[[Any], Any]] = {
     "brief_style_known": lambda w: brief(w, style="haiku"),
     "brief_use_case_known": lambda w: brief(w, use_case="poetry"),
     "brief_describes_its_use_case": lambda w: brief(w, style="user_based"),
+    "writtenprompt_one_per_key": lambda w: [
+        written(w, labeler=who, idempotency_key="same") for who in (w.labeler, w.labeler2)
+    ],
     "writtenprompt_one_per_slot": lambda w: in_one_slot(written, w),
     "writtenprompt_one_per_task_and_labeler": lambda w: twice_by_one(written, w),
     "writtenprompt_revision_and_replaces_agree": lambda w: written(w, revision=2),
     "writtenprompt_not_empty": lambda w: written(w, instruction=""),
     "labeling_writtenprompt_append_only": lambda w: changed(written(w), instruction="Another."),
+    "annotation_one_per_key": lambda w: [
+        annotation(w, labeler=who, idempotency_key="same") for who in (w.labeler, w.labeler2)
+    ],
     "annotation_one_per_slot": lambda w: in_one_slot(annotation, w),
     "annotation_one_per_task_and_labeler": lambda w: twice_by_one(annotation, w),
     "annotation_revision_and_replaces_agree": lambda w: annotation(w, revision=2),

@@ -211,8 +211,8 @@ def test_next_and_submit_cost_a_fixed_number_of_queries(ask, make_prompt, people
     """The same whatever others hold. The session comes from the cache."""
     hold_by_others(people, make_prompt, num_held)
     # user, project with role; savepoint ×2, lock with standing, held already, the claim with its task and prompt; all
-    # else that the sheet shows
-    with django_assert_num_queries(8):
+    # else that the sheet shows; and, as nobody has seen these responses before, what they were rendered to
+    with django_assert_num_queries(9):
         ask("api_next")
     # user, project with role, task; then as in test_rankings: savepoint ×2, lock, what came before, guideline, the
     # slot, insert, what was unsent
