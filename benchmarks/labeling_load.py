@@ -21,7 +21,7 @@ from crowd import audit, report, seed, site
 from crowd.browser import Browser
 from crowd.drive import Crowd
 from crowd.measure import Meter, Spent, Tally, latency
-from crowd.podium import Podium
+from crowd.podium import WITH_SHEET, Podium
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Plan:
     think: tuple[float, float] = (20.0, 60.0)
     turn_labelers: int = 3  # few: this phase asks what a task costs, not how long the queue for the processor is
     turn_rounds: int = 200
-    plain_seconds: float = 20.0  # 40 labelers, nothing sent twice: CPU per submission, and Label Studio's
+    plain_seconds: float = 20.0  # 40 labelers, nothing sent twice: CPU per submission, apart, together, Label Studio's
     doubles: float = 0.2
     held: tuple[int, ...] = (10, 1_000)
 
@@ -116,10 +116,16 @@ async def _phases(plan: Plan, projects: list[seed.Seeded], crowd: Crowd, meter: 
                 num,
                 lambda podium, num=num: crowd.without_pause(podium, num, plan.busy_seconds, plan.busy_most),
             )
-    # 4. Nothing sent twice: what one submission costs.
+    # 4. Nothing sent twice: what one submission costs, by two requests and by the one that an answer can be.
     crowd.double_share = 0.0
     num = min(plan.labelers)
-    await phase("plain", projects[-1], num, lambda podium: crowd.without_pause(podium, num, plan.plain_seconds, 10**9))
+    for pace, then in (("apart", None), ("together", WITH_SHEET)):
+        await phase(
+            pace,
+            projects[-1],
+            num,
+            lambda podium, then=then: crowd.without_pause(podium, num, plan.plain_seconds, 10**9, then),
+        )
     crowd.double_share = plan.doubles
     # 5. As people work.
     at_hand = await crowd.settle(Podium(projects[-1].slug), plan.human_labelers)
@@ -171,11 +177,13 @@ def _result(
     turns = [one for one in cells if one["pace"] == "in turn"]
     first, last = turns[0]["next_ms"]["p95"], turns[-1]["next_ms"]["p95"]
     submits = [one["submit_ms"]["p95"] for one in turns]
-    (plain,) = [one for one in cells if one["pace"] == "plain"]
+    (apart,) = [one for one in cells if one["pace"] == "apart"]
+    (together,) = [one for one in cells if one["pace"] == "together"]
     (human,) = [one for one in cells if one["pace"] == "human"]
     return found | {
         "errors": sum(sum(one["errors"].values()) for one in cells),
-        "cpu_ms_per_submission": plain["cpu_ms_per_submission"],
+        "cpu_ms_per_submission": together["cpu_ms_per_submission"],
+        "cpu_ms_apart": apart["cpu_ms_per_submission"],
         "human_next_p95_ms": human["next_ms"]["p95"],
         "growth": {
             "from_tasks": plan.tasks[0],

@@ -31,7 +31,10 @@ def show(result: dict[str, Any]) -> None:
             for step, by_held in counts.items()
         )
         print(f"queries at {int(tasks):,} tasks: {shown}")
-    print(f"app and database CPU per submission (next and submit): {result['cpu_ms_per_submission']} ms")
+    print(
+        "app and database CPU per submission with the next task: "
+        f"{result['cpu_ms_per_submission']} ms in one request, {result['cpu_ms_apart']} ms in two"
+    )
     if "label_studio" in result:
         _show_label_studio(result)
     print(f"{result['seconds']:.0f} s in all")
@@ -42,10 +45,13 @@ def _show_label_studio(result: dict[str, Any]) -> None:
     if "why_not" in peer:
         print(f"Label Studio was not measured: {peer['why_not']}")
         return
-    print(_line(peer["cell"]))
+    for one in peer["cells"].values():
+        print(_line(one))
+        for kind, text in one["first_errors"].items():
+            print(f"  {kind}: {text}")
     print(
-        f"Label Studio: {peer['cell']['cpu_ms_per_submission']} CPU-ms per submission; "
-        f"Podium gets {result['ratio_label_studio']} x as many submissions out of a CPU second"
+        f"Podium gets {result['ratio_label_studio']} x as many submissions out of a CPU second as Label Studio's page, "
+        f"{result['ratio_label_studio_api']} x as many as its API"
     )
 
 
