@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Model
+from django.db.models import JSONField, Model
 
 M = TypeVar("M", bound=Model)
 PARAMETER: Final = re.compile(r"%\((\w+)\)s")
@@ -94,8 +94,10 @@ def made(model: type[M], row: Sequence[Any], at: int = 0) -> M:
 
 def insert(instance: Model) -> None:
     """Write a new row as it stands, and read back what the database has set: its id and its own times."""
-    statement, given, set_by_database = _insertion(type(instance))
-    values = {field.attname: field.get_db_prep_save(getattr(instance, field.attname), connection) for field in given}
+    statement, given, adapters, set_by_database = _insertion(type(instance))
+    values = {name: getattr(instance, name) for name in given}
+    for name, adapt in adapters:
+        values[name] = adapt(values[name], connection)
     row = statement.first(**values)
     assert row is not None  # noqa: S101  # RETURNING of one row
     for name, value in zip(set_by_database, row, strict=True):
@@ -116,8 +118,8 @@ def _shape(model: type[Model]) -> tuple[list[str], list[str], list[tuple[int, Ca
 
 
 @cache
-def _insertion(model: type[Model]) -> tuple[Statement, list[Any], list[str]]:
-    """The statement, the fields it takes, and the names of those that come back."""
+def _insertion(model: type[Model]) -> tuple[Statement, list[str], list[tuple[str, Callable[..., Any]]], list[str]]:
+    """The statement, the fields it takes, those that go in another form, and those that come back."""
     fields = model._meta.concrete_fields
     set_by_database = [field for field in fields if field.primary_key or field.has_db_default()]
     given = [field for field in fields if field not in set_by_database]
@@ -127,4 +129,5 @@ def _insertion(model: type[Model]) -> tuple[Statement, list[Any], list[str]]:
     text = f"INSERT INTO {model._meta.db_table} ({names}) VALUES ({values}) RETURNING {returned}"  # noqa: S608  # names of ours
     types = {field.attname: LENGTH.sub("", str(field.db_type(connection))) for field in given}
     statement = Statement(f"insert_{model._meta.model_name}", text, **types)
-    return statement, given, [field.attname for field in set_by_database]
+    adapters = [(field.attname, field.get_db_prep_save) for field in given if isinstance(field, JSONField)]
+    return statement, [field.attname for field in given], adapters, [field.attname for field in set_by_database]

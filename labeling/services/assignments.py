@@ -195,14 +195,15 @@ def expire() -> int:
 
 
 def lock(task: Task) -> Task:
-    """The task's row, locked until the transaction ends: judgements of one task are written one after the other."""
+    """The task's row, locked until the transaction ends: judgements of one task are written one after the other.
+
+    What can have changed since it was read is read again.
+    """
     row = _LOCK.first(task=task.pk)
     if row is None:
         raise Task.DoesNotExist
-    locked = made(Task, row)
-    if Task.project.is_cached(task):
-        locked.project = task.project
-    return locked
+    task.num_wanted, task.priority, task.state = row
+    return task
 
 
 def has_judged(*, task: Task, labeler: User) -> bool:
@@ -295,9 +296,9 @@ SELECT {columns(Slot, "r")}, {columns(Task, "t")}, {columns(Prompt, "p")}
   FROM renewed r JOIN labeling_task t ON t.id = r.task_id LEFT JOIN labeling_prompt p ON p.id = t.prompt_id
  ORDER BY r.claimed_at, r.id
 """, slots="bigint[]", labeler="bigint", lease="interval")  # noqa: S608
-_LOCK: Final = Statement("lock_task", f"""
-SELECT {columns(Task, "t")} FROM labeling_task t WHERE t.id = %(task)s FOR NO KEY UPDATE
-""", task="bigint")  # noqa: S608
+_LOCK: Final = Statement("lock_task", """
+SELECT t.num_wanted, t.priority, t.state FROM labeling_task t WHERE t.id = %(task)s FOR NO KEY UPDATE
+""", task="bigint")
 _FILL_MINE: Final = Statement("fill_mine", f"""
 UPDATE labeling_slot s SET state = 'done', lease_until = NULL, done_at = statement_timestamp()
  WHERE s.task_id = %(task)s AND s.holder_id = %(labeler)s AND s.state = 'held'
