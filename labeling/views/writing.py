@@ -17,6 +17,7 @@ from labeling.permissions import ProjectRequest, member
 from labeling.services import annotations, asking, rendering, sheets, writing
 from labeling.services.answers import AnswerError
 from labeling.services.submissions import NUM_EDITABLE, AlreadySubmitted
+from labeling.views.history import LOOK
 
 SHOWN_BRIEFS = 30
 
@@ -56,7 +57,8 @@ def prompt(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
 
 def _rewrite(request: ProjectRequest, found: WrittenPrompt) -> HttpResponseBase:
     payload = forms.read_writing(request.POST)
-    if "_pair" in request.POST.get("action", ""):
+    action = request.POST.get("action", "")
+    if action == LOOK or "_pair" in action:
         return _show_prompt(request, found, filled=payload)
     given = forms.to_writing(payload, work_forms.read_circumstances(request.POST))
     try:
@@ -107,6 +109,8 @@ def annotation(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
 
 def _relabel(request: ProjectRequest, found: PromptAnnotation) -> HttpResponseBase:
     payload = forms.read_annotation(request.POST)
+    if request.POST.get("action") == LOOK:
+        return _show_annotation(request, found, filled=payload)
     given = forms.to_annotation(payload, work_forms.read_circumstances(request.POST))
     try:
         key = request.POST.get("idempotency_key", "")
