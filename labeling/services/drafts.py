@@ -21,6 +21,10 @@ def load(*, task: Task, labeler: User) -> Draft | None:
     return next(iter(Draft.objects.raw(_LOAD, [task.pk, labeler.pk])), None)
 
 
+def forget(*, task: Task, labeler: User) -> None:
+    Draft.objects.filter(task=task, labeler=labeler).delete()
+
+
 # One statement: an older save that arrives late never overwrites a newer one.
 _SAVE = """
 INSERT INTO labeling_draft (task_id, labeler_id, payload, version, saved_at)

@@ -354,7 +354,7 @@ def test_another_reviewers_review_is_not_shown(client, people, page):
 
 def test_not_needed_leaves_the_task_as_it_is(client, people, page):
     client.get(page)
-    client.post(page, {"action": "dismiss", "review_note": "Both orders are fine."})
+    client.post(page, {"action": "dismiss", "dismiss_note": "Both orders are fine."})
     review = Review.objects.get()
     assert (review.state, review.ranking, review.note) == ("dismissed", None, "Both orders are fine.")
 
