@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from labeling.models import Project, Task, TaskResponse
 from labeling.services.agreement.judged import Ints
-from labeling.services.agreement.resampling import Figure, Floats, Resamples, figure, ratio
+from labeling.services.agreement.resampling import Figure, Floats, Resamples, figures, ratio
+from labeling.services.agreement.resampling import rows as rows_of
 from labeling.services.agreement.scope import Scope, counted
 
 CHUNK = 5_000
@@ -223,20 +224,25 @@ def _joined(parts: Iterable[Entries]) -> Entries:
 
 
 def _effects(entries: Entries, labels: Sequence[str], resamples: Resamples) -> list[Effect]:
-    won, expected, num = (
-        resamples.sums(task=entries.task_E, column=entries.group_E, amount=amount, num_columns=len(labels))
-        for amount in (entries.won_E, entries.expected_E, np.ones(len(entries.task_E)))
-    )
-    share, excess = ratio(won, num), ratio(won - expected, num)
+    found = rows_of(task=entries.task_E, group=entries.group_E, num_groups=len(labels))
+    ones = np.ones(len(entries.task_E))
+    amounts_RS = found.add_up(np.stack([entries.won_E, entries.expected_E, ones], axis=1))
+    won_GB, expected_GB, num_GB = resamples.all_sums(found, amounts_RS).transpose(1, 0, 2)
+    counts: dict[str, Any] = {
+        "num": num_GB[:, 0],
+        "num_tasks": np.bincount(found.group_R, minlength=len(labels)),
+        "why_not": [NOTHING] * len(labels),
+    }
     return [
-        Effect(
-            label=label,
-            share=figure(share[group], num=num[group, 0], num_tasks=num_tasks, why_not=NOTHING),
-            expected=float(expected[group, 0] / num[group, 0]) if num[group, 0] else None,
-            excess=figure(excess[group], num=num[group, 0], num_tasks=num_tasks, why_not=NOTHING),
+        Effect(label=label, share=share, expected=float(expected / num) if num else None, excess=excess)
+        for label, share, excess, expected, num in zip(
+            labels,
+            figures(ratio(won_GB, num_GB), **counts),
+            figures(ratio(won_GB - expected_GB, num_GB), **counts),
+            expected_GB[:, 0],
+            num_GB[:, 0],
+            strict=True,
         )
-        for group, label in enumerate(labels)
-        for num_tasks in [len(np.unique(entries.task_E[entries.group_E == group]))]
     ]
 
 
