@@ -1,7 +1,7 @@
 """Tags of the labeler's pages.
 
 {% static_if_there 'vendor/x.js' %}   the file's address, or nothing where it was not installed
-{% page_keys "rank" as keys %}        this person's keys of a page, by action: {{ keys.undo.sign }}, {{ keys.undo.aria }}
+{% page_keys "rank" as keys %}        a person's keys of a page, by action: {{ keys.undo.sign }}, {{ keys.undo.aria }}
 {% page_keys "rank" "again" as keys %}  … where an answer is changed; "read": where it is only looked at
 {{ keys|key_map }}                    the same for the handler: {"undo": "Backspace"}
 {{ keys|key_of:"undo" }}              one of them, by a name that a variable holds

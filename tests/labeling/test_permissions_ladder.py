@@ -80,6 +80,7 @@ RULES: dict[str, str] = {
     "prompt_add": MANAGER,
     "prompts_select": MANAGER,
     "prompts_ask": MANAGER,
+    "prompts_look": MANAGER,
     "prompts_similar": MANAGER,
     "prompts_suggest": MANAGER,
     "prompt": MANAGER,

@@ -141,9 +141,7 @@ class _Groups:
 
     def only(self, here: slice) -> "_Groups":
         usable = {rule: num_G[here] for rule, num_G in self.num_usable.items()}
-        return _Groups(
-            self.keys[here], usable, self.num_with_tau[here], self.num_tasks[here], self.num_couples[here]
-        )
+        return _Groups(self.keys[here], usable, self.num_with_tau[here], self.num_tasks[here], self.num_couples[here])
 
     def lines(self, sums_GSB: Floats, *, num_ranks: int) -> list[Line]:
         found = shares.of_sums(sums_GSB[:, :NUM_KINDS], self.num_usable)
@@ -159,9 +157,7 @@ class _Groups:
         """The mean over couples, each weighing the same."""
         why_not = [ONE_TIED_ALL if num else NOBODY for num in self.num_couples]
         num_GB = sums_GSB[:, HAS_TAU]
-        return figures(
-            ratio(sums_GSB[:, TAU], num_GB), num=num_GB[:, 0], num_tasks=self.num_with_tau, why_not=why_not
-        )
+        return figures(ratio(sums_GSB[:, TAU], num_GB), num=num_GB[:, 0], num_tasks=self.num_with_tau, why_not=why_not)
 
 
 def _line(key: Hashable, share: Share, tau: Figure, found_alpha: Figure, num_couples: int, num_tasks: int) -> Line:

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from labeling import jobs
 from labeling.models import Membership, Model, Prompt, Ranking, RankingVoid, Response, Role, Task, User
 from tests.labeling.conftest import People
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 from labeling.models import Draft, Ranking, Review
 from labeling.services.drafts import DraftError
 from labeling.services.quality import review_drafts, reviews
-from tests.labeling.quality.conftest import newcomer, places, rank, switch
+from tests.labeling.quality.conftest import newcomer, rank, switch
 
 FORM = {"rank_A": "1", "rank_B": "2", "rank_C": "3", "idempotency_key": "k"}
 
@@ -40,7 +40,7 @@ def put(client: Any, review: Review, version: int, **payload: Any) -> tuple[int,
 
 
 def test_a_draft_comes_back_on_the_board_and_an_older_one_does_not_win(client, page, review):
-    assert put(client, review, 2, step="rank", ranks={"A": 3}, note="Half done") [0] == 200
+    assert put(client, review, 2, step="rank", ranks={"A": 3}, note="Half done")[0] == 200
     status, late = put(client, review, 1, step="rank", ranks={})
     assert (status, late["is_saved"], late["version"]) == (200, False, 2)
     html = client.get(page).content.decode()
