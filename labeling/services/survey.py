@@ -1,8 +1,8 @@
 """The survey of labelers: optional, about the work and about the person (InstructGPT, appendix B, tables 12 and 13).
 
-Managers read counts alone, and those as they stood at certain moments: a question's counts are released when five people
-have answered it, and anew each time five more have who were in no release before. So any two releases differ by five
-people or more, whoever changed or deleted their answer meanwhile: such changes show with the next release.
+Managers read counts alone, as they stood at certain moments: a question's counts are released when five people have
+answered it, and anew each time five more have who were in no release before. So any two releases differ by five people
+or more, whoever changed or deleted their answer meanwhile: such changes show with the next release.
 """
 
 from collections import Counter

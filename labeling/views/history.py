@@ -150,6 +150,7 @@ def _show_demonstration(
         "preview": rendering.to_html(filled["text"]),
         "errors": errors or {},
         "idempotency_key": request.POST.get("idempotency_key") or str(uuid.uuid4()),
+        "guideline": request.project.current_guideline(),
         "can_edit": demonstrations.can_edit(demonstration=found, labeler=request.user),
     }
     return render(request, "work/history_demonstration.html", context, status=422 if errors else 200)

@@ -91,6 +91,7 @@ def _show_prompt(
         "html": rendering.to_html(found.prompt.text),
         "num_editable": NUM_EDITABLE,
         "idempotency_key": request.POST.get("idempotency_key") or str(uuid.uuid4()),
+        "guideline": request.project.current_guideline(),
         "can_edit": writing.can_edit(written=found, labeler=request.user),
     }
     return render(request, "work/history_prompt.html", context, status=422 if errors else 200)
@@ -134,6 +135,7 @@ def _show_annotation(
         "annotated": forms.fill_annotation(found.asked, filled),
         "errors": errors or {},
         "idempotency_key": request.POST.get("idempotency_key") or str(uuid.uuid4()),
+        "guideline": request.project.current_guideline(),
         "can_edit": annotations.can_edit(annotated=found, labeler=request.user),
     }
     return render(request, "work/history_annotation.html", context, status=422 if errors else 200)

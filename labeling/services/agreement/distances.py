@@ -8,10 +8,9 @@
 Shapes: T tasks, N labelers, K responses, P pairs of responses, D distances.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
-from typing import Any
 
 import numpy as np
 
@@ -66,9 +65,9 @@ def _own(shape: Shape) -> Ints:
     a, b = np.triu_indices(shape.ranks_TNK.shape[-1], k=1)
     orders_TNP = orders(shape.ranks_TNK)
     apart_TNP = np.minimum(abs(shape.ranks_TNK[:, :, a] - shape.ranks_TNK[:, :, b]), len(OWN_LABELS) - 1)
-    return sum(
-        _counted(kind_of(orders_TNP[:, i], orders_TNP[:, j]), apart_TNP[:, i], num=len(OWN_LABELS))
-        for i, j in permutations(range(orders_TNP.shape[1]), 2)
+    couples = permutations(range(orders_TNP.shape[1]), 2)
+    return _added_up(
+        _counted(kind_of(orders_TNP[:, i], orders_TNP[:, j]), apart_TNP[:, i], num=len(OWN_LABELS)) for i, j in couples
     )
 
 
@@ -77,13 +76,18 @@ def _mean(shape: Shape) -> Ints:
     orders_TNP, sum_TK = orders(shape.ranks_TNK), shape.ranks_TNK.sum(axis=1)
     apart_TP = abs(sum_TK[:, a] - sum_TK[:, b]) // orders_TNP.shape[1]  # of whole numbers: no rounding
     apart_TP = np.minimum(apart_TP, len(MEAN_LABELS) - 1)
-    return sum(
-        _counted(kind_of(orders_TNP[:, i], orders_TNP[:, j]), apart_TP, num=len(MEAN_LABELS))
-        for i, j in combinations(range(orders_TNP.shape[1]), 2)
+    couples = combinations(range(orders_TNP.shape[1]), 2)
+    return _added_up(
+        _counted(kind_of(orders_TNP[:, i], orders_TNP[:, j]), apart_TP, num=len(MEAN_LABELS)) for i, j in couples
     )
 
 
-def _counted(kind_TP: Ints, apart_TP: Ints, *, num: int) -> Any:
+def _added_up(parts: Iterable[Ints]) -> Ints:
+    total: Ints = sum(parts, np.zeros((), dtype=np.int64))
+    return total
+
+
+def _counted(kind_TP: Ints, apart_TP: Ints, *, num: int) -> Ints:
     num_tasks = len(kind_TP)
     cell_TP = (np.arange(num_tasks)[:, None] * num + apart_TP) * NUM_KINDS + kind_TP
     return np.bincount(cell_TP.ravel(), minlength=num_tasks * num * NUM_KINDS).reshape(-1, NUM_KINDS)

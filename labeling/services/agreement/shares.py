@@ -27,7 +27,8 @@ class Share:
 
 def shares(rows: Rows, kinds_R5: Floats, *, resamples: Resamples) -> list[Share]:
     """`kinds_R5` are the pairs of each row, by kind."""
-    found, usable = [], num_usable(rows, kinds_R5)
+    usable = num_usable(rows, kinds_R5)
+    found: list[Share] = []
     for sums_G5B in resamples.sums(rows, kinds_R5):
         found += of_sums(sums_G5B, {rule: num_G[len(found) :] for rule, num_G in usable.items()})
     return found

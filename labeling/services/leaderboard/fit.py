@@ -39,7 +39,8 @@ def resampled(choices: Choices, log_M: Floats, resamples: Resamples, *, prior: f
     (gradient_MB,) = resamples.all_sums(rows(task=tasks_T, group=np.zeros_like(tasks_T), num_groups=1), gradient_TM)
     gradient_MB = gradient_MB + _prior_gradient(log_M, prior)[:, None]
     step_MB = np.linalg.lstsq(_curvature(choices, log_M, prior), gradient_MB, rcond=None)[0]
-    return log_M[:, None] + step_MB
+    strengths_MB: Floats = log_M[:, None] + step_MB
+    return strengths_MB
 
 
 def _chances(choices: Choices, log_M: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""What a reviewer has not sent yet. It is kept as a labeler's draft of the task is, but only while the review is theirs.
+"""What a reviewer has not sent yet: kept as a labeler's draft of the task is, but only while the review is theirs.
 
 A review has two steps, the blind ranking and the decision. Each has a draft of its own: one that another window saved
 in the step before is not shown in the next.

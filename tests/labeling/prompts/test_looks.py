@@ -128,7 +128,7 @@ def test_the_command_goes_on_with_what_was_begun(people: People, old: dict[str, 
 def test_a_manager_starts_it_and_sees_how_far_it_is(people: People, old: dict[str, Prompt], client: Client) -> None:
     client.force_login(people.manager)
     address = reverse("prompts_look", args=["tea"])
-    assert b"3 prompts not looked through for this" in client.get(address).content
+    assert b"3 prompts were not looked through for this" in client.get(address).content
     assert client.post(address).status_code == 422
     assert client.post(address, {"part": ["personal_data", "dance"]}).url == address
     begun = PromptLook.objects.get()
@@ -142,4 +142,4 @@ def test_a_manager_starts_it_and_sees_how_far_it_is(people: People, old: dict[st
     page = client.get(address).content.decode()
     assert "3 prompts looked through" in page
     assert "<td>e-mail</td>" in page
-    assert "all prompts were looked through for this" in page
+    assert "All prompts were looked through for this" in page
