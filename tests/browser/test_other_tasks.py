@@ -189,6 +189,42 @@ def test_axe_finds_nothing_serious_on_the_labelers_pages(
     assert by_finding(found) == {}
 
 
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 360)])
+def test_axe_finds_nothing_serious_where_past_answers_are_changed(
+    open_as: Any,
+    people: Any,
+    client: Any,
+    ask_to_write: Any,
+    ask_to_compare: Any,
+    make_prompt: Any,
+    scheme: str,
+    width: int,
+) -> None:
+    ask_to_compare()
+    asking.ask_for_annotations(project=people.project, prompts=[make_prompt("One", k=0)], user=people.manager)
+    ask_to_write()
+    tasks.make_demonstration_tasks(project=people.project, prompts=[make_prompt("Hi", k=0)], user=people.manager)
+    client.force_login(people.labeler)
+    said = {"verdict": "left", "is_none": "1", "instruction": "Tea?", "text": "Hello"}
+    for task in Task.objects.all():
+        client.post(f"/p/tea/work/task/{task.uid}/", {**said, "idempotency_key": str(task.uid)})
+    paths = [
+        f"ranking/{Ranking.objects.get().uid}/", f"labels/{PromptAnnotation.objects.get().uid}/",
+        f"prompt/{WrittenPrompt.objects.get().uid}/", f"written/{Demonstration.objects.get().uid}/",
+    ]  # fmt: skip
+    page = open_as(people.labeler, "/p/tea/work/history/", color_scheme=scheme, width=width)
+    origin, found = page.url, {}
+    for path in paths:
+        page.goto(origin + path)
+        page.wait_for_selector("form.work--live")
+        found[path] = findings(page)
+        page.locator("h1").click()
+        page.keyboard.press("?")
+        expect(page.locator("#keys-sheet")).to_be_visible()
+        found[f"{path} keys"] = findings(page)
+    assert by_finding(found) == {}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_the_managers_pages(open_as: Any, db: Any, scheme: str) -> None:
     demo.seed()
@@ -234,7 +270,7 @@ def test_own_keys_work_where_prompts_are_labeled_and_written(
     open_as: Any, people: Any, make_prompt: Any, ask_to_write: Any
 ) -> None:
     asking.ask_for_annotations(project=people.project, prompts=[make_prompt("One", k=0)], user=people.manager)
-    keys.save(user=people.labeler, keys={"none": "a", "skip": "x", "help": "h"})
+    keys.save(user=people.labeler, keys={"none": "a", "skip": "x", "help": "h", "submit": "F2"})
     page = work(open_as, people, Task.objects.get(kind="annotate"))
     page.keyboard.press("h")
     expect(page.locator("#keys-sheet")).to_contain_text(re.compile(r"0\s+or\s+A\s+none of these holds"))
@@ -252,6 +288,9 @@ def test_own_keys_work_where_prompts_are_labeled_and_written(
     page.locator("h1").click()
     page.keyboard.press("x")
     expect(page.locator("[data-skip]")).to_have_attribute("open", "")
+    page.get_by_label("Your prompt").press("F2")  # which writes nothing, so it works in a field too
+    expect(page.get_by_role("heading", name="All done here")).to_be_visible()
+    assert WrittenPrompt.objects.get().instruction == "xx"
 
 
 def test_a_past_comparison_is_changed_by_one_key_on_the_comparison_page(

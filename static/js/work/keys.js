@@ -15,7 +15,7 @@ export function bindKeys(keys, actions, { always = {}, signal }) {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
     const name = nameOf(event);
-    const goesAnywhere = name === "Ctrl+Enter"; // no field has a use for it
+    const goesAnywhere = name === "Ctrl+Enter" || /^F\d+$/.test(name); // no field has a use for them
     if (!goesAnywhere && (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey)) return;
     if (["Enter", "Space", "ArrowUp", "ArrowDown"].includes(name) && hasOwnUse(event.target)) return;
     if (event.repeat && !name.startsWith("Arrow")) return;

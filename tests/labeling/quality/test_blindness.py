@@ -15,7 +15,7 @@ from tests.labeling.quality.conftest import rank
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 PASSING = re.compile(
     r"""name="csrfmiddlewaretoken" value="[^"]*"|"X-CSRFToken": "[^"]*"|(datetime|title|nonce)="[^"]*"|Answer \d"""
-    r"""|\d+ (s|min) ago|in \d+ min"""
+    r"""|\d+ (s|min) ago|in \d+ min|data-made-at="\d+\""""
 )
 WORDS = ("gold", "known answer", "repeat", "qualif", "reference", "purpose", "stream", "hidden_")
 
