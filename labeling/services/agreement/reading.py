@@ -32,7 +32,7 @@ def read(rankings: JudgementQuerySet) -> Dated:
     return Dated(Columns(task, labeler, num, ranks), day)
 
 
-def as_arrays(rows: QuerySet[Any, dict[str, Any]], *expressions: str, by: str = "id") -> list[Ints]:
+def as_arrays(rows: QuerySet[Any, Any], *expressions: str, by: str = "id") -> list[Ints]:
     """An array of whole numbers for each SQL expression over the columns of `rows`, sorted `by`.
 
     The ORM's own statement goes inside; what comes out is text, numbers with spaces between, which numpy reads. An
