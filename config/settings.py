@@ -171,6 +171,7 @@ CELERY_BEAT_SCHEDULE = {
     "advance-rounds": {"task": "labeling.jobs.advance_rounds", "schedule": 5.0, "options": {"expires": 3600}},
     "sweep-slots": {"task": "labeling.jobs.sweep_slots", "schedule": 15.0, "options": {"expires": 3600}},
     "sweep-imports": {"task": "labeling.jobs.sweep_imports", "schedule": 15.0, "options": {"expires": 3600}},
+    "sweep-looks": {"task": "labeling.jobs.sweep_looks", "schedule": 60.0, "options": {"expires": 3600}},
     "sweep-snapshots": {"task": "labeling.jobs.sweep_snapshots", "schedule": 15.0, "options": {"expires": 3600}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(PODIUM_HOME / "beat-schedule")

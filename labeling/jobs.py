@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from labeling.services import assignments, imports, kept, rounds, runs, snapshots
+from labeling.services import assignments, imports, kept, looks, rounds, runs, snapshots
 
 
 @shared_task
@@ -16,6 +16,16 @@ def run_import(batch_id: int) -> None:
 @shared_task
 def sweep_imports() -> None:
     imports.sweep()
+
+
+@shared_task
+def look_through_prompts(look_id: int) -> None:
+    looks.run(look_id)
+
+
+@shared_task
+def sweep_looks() -> None:
+    looks.sweep()
 
 
 @shared_task

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, path
 from drf_spectacular.views import SpectacularAPIView
 
-from labeling.api import docs, work
+from labeling.api import docs, reviews, work
 
 PROJECT = "v1/projects/<slug:slug>/"
 TASK = PROJECT + "tasks/<uuid:uid>/"
@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern] = [
     path(TASK + "release/", work.ReleaseView.as_view(), name="api_release"),
     path(TASK + "renew/", work.RenewView.as_view(), name="api_renew"),
     path(PROJECT + "rankings/<uuid:uid>/revise/", work.ReviseView.as_view(), name="api_revise"),
+    path(PROJECT + "reviews/<uuid:uid>/draft/", reviews.ReviewDraftView.as_view(), name="api_review_draft"),
     path("schema/", SpectacularAPIView.as_view(), name="api_schema"),
     path("docs/", docs.page, name="api_docs"),
 ]

@@ -8,12 +8,12 @@ from django.http import QueryDict
 from labeling.forms.work import read_ranking
 from labeling.services.answers import NONE_ACCEPTABLE, AnswerError
 
-# Value of the form → what it says, its keys, and the ranks of A and B; None: both are bad.
+# Value of the form → what it says, the action whose key says it, and the ranks of A and B; None: both are bad.
 VERDICTS = (
-    ("left", "Left is better", "←", {"A": 1, "B": 2}),
-    ("tie", "Tie", "=", {"A": 1, "B": 1}),
-    ("right", "Right is better", "→", {"A": 2, "B": 1}),
-    ("both_bad", "Both are bad", "N", None),
+    ("left", "Left is better", "left", {"A": 1, "B": 2}),
+    ("tie", "Tie", "tie", {"A": 1, "B": 1}),
+    ("right", "Right is better", "right", {"A": 2, "B": 1}),
+    ("both_bad", "Both are bad", "none", None),
 )
 MISSING = "Say which is better, that they tie, or that both are bad."
 

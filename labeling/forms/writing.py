@@ -13,7 +13,6 @@ from labeling.services.annotations import Annotation
 from labeling.services.asking import MAX_PROMPTS_ASKED
 from labeling.services.writing import MAX_PAIRS, MIN_PAIRS, Writing
 
-LABEL_KEYS = "123456789abdefhijklmopqrtuvwxyz"  # C, G, N and S are the page's own
 REMOVE = re.compile(r"remove_pair_(\d{1,3})")
 
 
@@ -84,12 +83,11 @@ def read_annotation(post: QueryDict) -> dict[str, Any]:
 
 
 def fill_annotation(asked: list[str], filled: Mapping[str, Any]) -> dict[str, Any]:
-    """The labels with their keys and whether they are ticked."""
+    """The labels and whether they are ticked."""
     given = filled.get("labels")
     ticked = given if isinstance(given, list) else []
-    keys = [*LABEL_KEYS, *[""] * len(asked)]
     return {
-        "labels": [(label, keys[place], label in ticked) for place, label in enumerate(asked)],
+        "labels": [(label, label in ticked) for label in asked],
         "is_none": filled.get("is_none") is True,
         "note": str(filled.get("note") or ""),
     }

@@ -2,7 +2,7 @@
 
 from labeling.models.people import Invitation, Role, User
 from labeling.models.projects import DEFAULT_FLAGS, DEFAULT_PROMPT_LABELS, Guideline, Membership, Project
-from labeling.models.prompts import ImportBatch, ImportRefusal, Prompt, PromptSource, Split, UseCase
+from labeling.models.prompts import ImportBatch, ImportRefusal, Prompt, PromptLook, PromptSource, Split, UseCase
 from labeling.models.quality import (
     DemonstrationGrade,
     GuidelineReading,
@@ -27,7 +27,7 @@ from labeling.models.tasks import (
     Task,
     TaskResponse,
 )
-from labeling.models.wellbeing import SurveyAnswer, Withdrawal
+from labeling.models.wellbeing import SurveyAnswer, SurveyRelease, Withdrawal
 from labeling.models.writing import PromptAnnotation, PromptBrief, WrittenPrompt
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "Prompt",
     "PromptAnnotation",
     "PromptBrief",
+    "PromptLook",
     "PromptSource",
     "Qualification",
     "QualificationSet",
@@ -75,6 +76,7 @@ __all__ = [
     "Split",
     "Stage",
     "SurveyAnswer",
+    "SurveyRelease",
     "Task",
     "TaskResponse",
     "UseCase",

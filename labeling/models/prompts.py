@@ -108,6 +108,39 @@ class ImportRefusal(models.Model):
         return f"line {self.line}: {self.reason}"
 
 
+class PromptLook(PublicModel):
+    """Somebody had the prompts of a project looked through again, in the background."""
+
+    class State(models.TextChoices):
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompt_looks")
+    parts = ArrayField(models.CharField(max_length=20))
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+
+    state = models.CharField(max_length=7, choices=State, default=State.RUNNING)
+    num_looked = models.PositiveIntegerField(default=0)
+    last_prompt = models.PositiveBigIntegerField(default=0, help_text="The id of the last one that was looked at.")
+    counts = models.JSONField(default=dict, help_text="What was found, by kind.")
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state="running", finished_at__isnull=True) | Q(state="done", finished_at__isnull=False),
+                name="look_state_and_time_agree",
+            ),
+            models.UniqueConstraint(
+                fields=["project"], condition=Q(state="running"), name="look_one_running_per_project"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"look through the prompts of {self.project}"
+
+
 class PromptQuerySet(models.QuerySet["Prompt"]):
     def in_use(self) -> "PromptQuerySet":
         return self.filter(is_retired=False)
@@ -135,6 +168,13 @@ class Prompt(PublicModel):
         models.CharField(max_length=40), default=list, blank=True, help_text="Kinds of personal data found in it."
     )
 
+    looked_for = ArrayField(
+        models.CharField(max_length=40),
+        default=list,
+        db_default=[],
+        editable=False,
+        help_text="What the text was looked through for; from before there was anything to look for: nothing.",
+    )
     content_hash = models.CharField(
         max_length=64, editable=False, help_text="SHA-256 of the messages as canonical JSON."
     )

@@ -1,6 +1,7 @@
 """What a person says of themselves and of the work, and the way out with one's data."""
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -29,6 +30,30 @@ class SurveyAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.user_id}"
+
+
+class SurveyRelease(models.Model):
+    """One question's counts as managers see them until enough new people have answered it.
+
+    `counted` holds who was counted in any release, not what they said: nobody is new twice.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="survey_releases")
+    kind = models.CharField(max_length=12, choices=SurveyAnswer.Kind)
+    question = models.CharField(max_length=40)
+    counts = models.JSONField(help_text="{choice: people}")
+    num_people = models.PositiveIntegerField()
+    counted = ArrayField(models.BigIntegerField())
+    released_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "kind", "question"], name="survey_one_release_per_question"),
+            models.CheckConstraint(condition=Q(num_people__gte=5), name="survey_release_of_five_or_more"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.question}: {self.num_people} people"
 
 
 class Withdrawal(models.Model):

@@ -12,11 +12,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
+from django.db.models import F
 from django.utils import timezone
 
 from labeling.models import Project, Task, TaskResponse
 from labeling.services.agreement.judged import Ints
-from labeling.services.agreement.resampling import Figure, Floats, Resamples, figure, ratio
+from labeling.services.agreement.reading import as_arrays
+from labeling.services.agreement.resampling import Figure, Floats, Resamples, figures, ratio
+from labeling.services.agreement.resampling import rows as rows_of
 from labeling.services.agreement.scope import Scope, counted
 
 CHUNK = 5_000
@@ -83,48 +86,89 @@ class Row(NamedTuple):
     displayed: Sequence[int] | None  # positions in the order shown; None where nobody here saw them
 
 
+@dataclass(frozen=True)
+class Block:
+    """Rankings of tasks of one K. Tasks are numbers from 0; ranks and lengths are by position."""
+
+    task_R: Ints
+    ranks_RK: Ints
+    length_RK: Ints  # characters
+    displayed_RK: Ints  # positions in the order shown
+    is_shown_R: Any  # False: nobody here saw them
+
+    def shown(self) -> "Block":
+        here = self.is_shown_R
+        return Block(
+            self.task_R[here], self.ranks_RK[here], self.length_RK[here], self.displayed_RK[here], self.is_shown_R[here]
+        )
+
+
+@dataclass(frozen=True)
+class Given:
+    """All rankings of a report."""
+
+    task_keys: Sequence[int]
+    num_labelers: int
+    blocks: Sequence[Block]
+
+
 def report(project: Project, scope: Scope) -> Report:
-    rows = list(_rows(project, scope))
-    tasks = {row.task for row in rows}
-    return of_rows(rows, lengths=_lengths(project, tasks), languages=_languages(project, tasks), scope=scope)
+    given = _given(project, scope)
+    return of_given(given, languages=_languages(project, set(given.task_keys)), scope=scope)
 
 
 def of_rows(
     rows: Sequence[Row], *, lengths: Mapping[int, Sequence[int]], languages: Mapping[int, str], scope: Scope
 ) -> Report:
     """`lengths` are characters by task and position."""
-    number = {task: index for index, task in enumerate(sorted({row.task for row in rows}))}
-    resamples = Resamples(len(number))
-    shown = _Wins([row for row in rows if row.displayed is not None], number)
-    places, longer = shown.by_place(), _Wins(rows, number).longer(lengths)
+    keys = sorted({row.task for row in rows})
+    blocks = []
+    for size in sorted({len(row.ranks) for row in rows}):
+        of_size = [row for row in rows if len(row.ranks) == size]
+        block = Block(
+            task_R=np.searchsorted(keys, [row.task for row in of_size]),
+            ranks_RK=np.array([row.ranks for row in of_size], dtype=np.int64),
+            length_RK=np.array([lengths[row.task] for row in of_size], dtype=np.int64),
+            displayed_RK=np.array([row.displayed or range(size) for row in of_size], dtype=np.int64),
+            is_shown_R=np.array([row.displayed is not None for row in of_size]),
+        )
+        blocks.append(block)
+    return of_given(Given(keys, len({row.labeler for row in rows}), blocks), languages=languages, scope=scope)
+
+
+def of_given(given: Given, *, languages: Mapping[int, str], scope: Scope) -> Report:
+    num_tasks = len(given.task_keys)
+    resamples = Resamples(num_tasks)
+    shown = [block.shown() for block in given.blocks]
+    places, longer = _joined(map(_place_entries, shown)), _joined(map(_longer_entries, given.blocks))
     num_places = int(places.group_E.max(initial=-1)) + 1
+    task_R = np.concatenate([np.zeros(0, dtype=np.int64), *(block.task_R for block in given.blocks)])
+    num_rankings_T = np.bincount(task_R, minlength=num_tasks)
+    language_T = [languages.get(task, "") for task in given.task_keys]
     return Report(
         scope=scope,
         made_at=timezone.now(),
-        num_rankings=len(rows),
-        num_shown_here=len(shown.rows),
-        num_tasks=len(number),
-        num_labelers=len({row.labeler for row in rows}),
+        num_rankings=int(num_rankings_T.sum()),
+        num_shown_here=sum(len(block.task_R) for block in shown),
+        num_tasks=num_tasks,
+        num_labelers=given.num_labelers,
         places=_effects(places, [str(place) for place in range(1, num_places + 1)], resamples),
-        earlier=_effects(shown.earlier(), [""], resamples)[0],
+        earlier=_effects(_joined(map(_earlier_entries, shown)), [""], resamples)[0],
         longer=_effects(longer.as_one(), [""], resamples)[0],
         ratios=_effects(longer, RATIO_LABELS, resamples),
-        languages=_by_language(rows, places.only(places.group_E == 0), longer, number, languages, resamples),
+        languages=_by_language(places.only(places.group_E == 0), longer, language_T, num_rankings_T, resamples),
     )
 
 
 def _by_language(
-    rows: Sequence[Row],
-    first: "Entries",
-    longer: "Entries",
-    number: Mapping[int, int],
-    languages: Mapping[int, str],
-    resamples: Resamples,
+    first: "Entries", longer: "Entries", language_T: Sequence[str], num_rankings_T: Ints, resamples: Resamples
 ) -> list[OfLanguage]:
-    language_T = [languages.get(task, "") for task in number]
-    num_rankings = Counter(languages.get(row.task, "") for row in rows)
+    num_rankings: Counter[str] = Counter()
+    for language, num in zip(language_T, num_rankings_T.tolist(), strict=True):
+        num_rankings[language] += num
     names = [name for name, _ in num_rankings.most_common()]
-    group_T = np.array([names.index(language) for language in language_T], dtype=np.int64)
+    number = {name: index for index, name in enumerate(names)}
+    group_T = np.array([number[language] for language in language_T], dtype=np.int64)
     effects = (_effects(entries.grouped(group_T), names, resamples) for entries in (first, longer))
     return [
         OfLanguage(name, num_rankings[name], first=first_wins, longer=longer_wins)
@@ -151,52 +195,30 @@ class Entries:
         return Entries(self.task_E, np.zeros_like(self.group_E), self.won_E, self.expected_E)
 
 
-@dataclass(frozen=True)
-class _Wins:
-    rows: Sequence[Row]
-    number: Mapping[int, int]
-
-    def by_place(self) -> Entries:
-        """Ranked best, by the place shown in; several best share the win. Chance is one in K."""
-        return _joined(_place_entries(*parts) for parts in self._by_size())
-
-    def earlier(self) -> Entries:
-        """Of every two that were not tied, whether the one shown earlier is ranked better. Chance is a half."""
-        return _joined(_earlier_entries(*parts) for parts in self._by_size())
-
-    def longer(self, lengths: Mapping[int, Sequence[int]]) -> Entries:
-        """Of every two that were not tied and not equally long, whether the longer is ranked better."""
-        return _joined(_longer_entries(*parts, lengths=lengths) for parts in self._by_size())
-
-    def _by_size(self) -> Iterable[tuple[Ints, list[Row], Ints]]:
-        """Tasks, rows and R × K ranks, of one K at a time."""
-        for size in sorted({len(row.ranks) for row in self.rows}):
-            rows = [row for row in self.rows if len(row.ranks) == size]
-            tasks = np.array([self.number[row.task] for row in rows], dtype=np.int64)
-            yield tasks, rows, np.array([row.ranks for row in rows], dtype=np.int64)
-
-
-def _place_entries(task_R: Ints, rows: list[Row], ranks_RK: Ints) -> Entries:
-    shown_RK = np.take_along_axis(ranks_RK, _displayed(rows), axis=1)
+def _place_entries(block: Block) -> Entries:
+    """Ranked best, by the place shown in; several best share the win. Chance is one in K."""
+    shown_RK = np.take_along_axis(block.ranks_RK, block.displayed_RK, axis=1)
     is_best = shown_RK == shown_RK.min(axis=1, keepdims=True)
     won_RK = is_best / is_best.sum(axis=1, keepdims=True)
-    num, size = ranks_RK.shape
+    num, size = shown_RK.shape
     return Entries(
-        np.repeat(task_R, size), np.tile(np.arange(size), num), won_RK.ravel(), np.full(num * size, 1 / size)
+        np.repeat(block.task_R, size), np.tile(np.arange(size), num), won_RK.ravel(), np.full(num * size, 1 / size)
     )
 
 
-def _earlier_entries(task_R: Ints, rows: list[Row], ranks_RK: Ints) -> Entries:
-    shown_RK = np.take_along_axis(ranks_RK, _displayed(rows), axis=1)
-    a, b = np.triu_indices(ranks_RK.shape[1], k=1)
+def _earlier_entries(block: Block) -> Entries:
+    """Of every two that were not tied, whether the one shown earlier is ranked better. Chance is a half."""
+    shown_RK = np.take_along_axis(block.ranks_RK, block.displayed_RK, axis=1)
+    a, b = np.triu_indices(shown_RK.shape[1], k=1)
     order_RP = np.sign(shown_RK[:, b] - shown_RK[:, a])
     row, _ = np.nonzero(order_RP)
     won = order_RP[order_RP != 0] > 0
-    return Entries(task_R[row], np.zeros(len(row), dtype=np.int64), won.astype(float), np.full(len(row), 0.5))
+    return Entries(block.task_R[row], np.zeros(len(row), dtype=np.int64), won.astype(float), np.full(len(row), 0.5))
 
 
-def _longer_entries(task_R: Ints, rows: list[Row], ranks_RK: Ints, *, lengths: Mapping[int, Sequence[int]]) -> Entries:
-    length_RK = np.array([lengths[row.task] for row in rows], dtype=np.int64)
+def _longer_entries(block: Block) -> Entries:
+    """Of every two that were not tied and not equally long, whether the longer is ranked better."""
+    ranks_RK, length_RK = block.ranks_RK, block.length_RK
     a, b = np.triu_indices(ranks_RK.shape[1], k=1)
     longer_RP = np.sign(length_RK[:, a] - length_RK[:, b])
     won_RP = longer_RP * np.sign(ranks_RK[:, b] - ranks_RK[:, a])
@@ -204,11 +226,7 @@ def _longer_entries(task_R: Ints, rows: list[Row], ranks_RK: Ints, *, lengths: M
     first, second = length_RK[row, a[pair]], length_RK[row, b[pair]]
     times = np.maximum(first, second) / np.maximum(1, np.minimum(first, second))
     group = np.searchsorted(RATIOS, times, side="right") - 1
-    return Entries(task_R[row], group, (won_RP[row, pair] > 0).astype(float), np.full(len(row), 0.5))
-
-
-def _displayed(rows: list[Row]) -> Ints:
-    return np.array([row.displayed for row in rows], dtype=np.int64)
+    return Entries(block.task_R[row], group, (won_RP[row, pair] > 0).astype(float), np.full(len(row), 0.5))
 
 
 def _joined(parts: Iterable[Entries]) -> Entries:
@@ -223,37 +241,53 @@ def _joined(parts: Iterable[Entries]) -> Entries:
 
 
 def _effects(entries: Entries, labels: Sequence[str], resamples: Resamples) -> list[Effect]:
-    won, expected, num = (
-        resamples.sums(task=entries.task_E, column=entries.group_E, amount=amount, num_columns=len(labels))
-        for amount in (entries.won_E, entries.expected_E, np.ones(len(entries.task_E)))
-    )
-    share, excess = ratio(won, num), ratio(won - expected, num)
+    found = rows_of(task=entries.task_E, group=entries.group_E, num_groups=len(labels))
+    ones = np.ones(len(entries.task_E))
+    amounts_RS = found.add_up(np.stack([entries.won_E, entries.expected_E, ones], axis=1))
+    won_GB, expected_GB, num_GB = resamples.all_sums(found, amounts_RS).transpose(1, 0, 2)
+    counts: dict[str, Any] = {
+        "num": num_GB[:, 0],
+        "num_tasks": np.bincount(found.group_R, minlength=len(labels)),
+        "why_not": [NOTHING] * len(labels),
+    }
     return [
-        Effect(
-            label=label,
-            share=figure(share[group], num=num[group, 0], num_tasks=num_tasks, why_not=NOTHING),
-            expected=float(expected[group, 0] / num[group, 0]) if num[group, 0] else None,
-            excess=figure(excess[group], num=num[group, 0], num_tasks=num_tasks, why_not=NOTHING),
+        Effect(label=label, share=share, expected=float(expected / num) if num else None, excess=excess)
+        for label, share, excess, expected, num in zip(
+            labels,
+            figures(ratio(won_GB, num_GB), **counts),
+            figures(ratio(won_GB - expected_GB, num_GB), **counts),
+            expected_GB[:, 0],
+            num_GB[:, 0],
+            strict=True,
         )
-        for group, label in enumerate(labels)
-        for num_tasks in [len(np.unique(entries.task_E[entries.group_E == group]))]
     ]
 
 
-def _rows(project: Project, scope: Scope) -> Iterable[Row]:
+def _given(project: Project, scope: Scope) -> Given:
     """An import keeps no order of display: its rankings say nothing about places."""
-    columns = ("task", "labeler", "ranks", "displayed", "batch")
-    for task, labeler, ranks, displayed, batch in counted(project, scope).values_list(*columns).iterator(CHUNK):
-        yield Row(task, labeler, ranks, displayed if batch is None else None)
-
-
-def _lengths(project: Project, tasks: set[int]) -> dict[int, list[int]]:
-    rows = TaskResponse.objects.filter(task__project=project).order_by("task", "position")
-    found: dict[int, list[int]] = {}
-    for task, num_chars in rows.values_list("task", "response__num_chars").iterator(CHUNK):
-        if task in tasks:
-            found.setdefault(task, []).append(num_chars)
-    return found
+    rankings = counted(project, scope).values("id", "task_id", "labeler_id", "ranks", "displayed", "batch_id")
+    columns = ("task_id", "labeler_id", "cardinality(ranks)", "(batch_id IS NULL)::int")
+    lists = ("array_to_string(ranks, ' ')", "array_to_string(displayed, ' ')")
+    task_R, labeler_R, size_R, is_shown_R, ranks, displayed = as_arrays(rankings, *columns, *lists)
+    places = TaskResponse.objects.filter(task__project=project).annotate(num_chars=F("response__num_chars"))
+    task_P, num_chars_P = as_arrays(
+        places.values("task_id", "position", "num_chars"), "task_id", "num_chars", by="task_id, position"
+    )
+    task_keys, number_R = np.unique(task_R, return_inverse=True)
+    first_rank_R, first_place_R = np.cumsum(size_R) - size_R, np.searchsorted(task_P, task_R)
+    blocks = []
+    for size in np.unique(size_R).tolist():
+        of_size = np.flatnonzero(size_R == size)
+        rank_RK, place_RK = (first_R[of_size, None] + np.arange(size) for first_R in (first_rank_R, first_place_R))
+        block = Block(
+            task_R=number_R[of_size],
+            ranks_RK=ranks[rank_RK],
+            length_RK=num_chars_P[place_RK],
+            displayed_RK=displayed[rank_RK],
+            is_shown_R=is_shown_R[of_size] == 1,
+        )
+        blocks.append(block)
+    return Given(task_keys.tolist(), len(np.unique(labeler_R)), blocks)
 
 
 def _languages(project: Project, tasks: set[int]) -> dict[int, str]:

@@ -28,6 +28,10 @@ def load(*, task: Task, labeler: User) -> Draft | None:
     return made(Draft, row) if row else None
 
 
+def forget(*, task: Task, labeler: User) -> None:
+    Draft.objects.filter(task=task, labeler=labeler).delete()
+
+
 # One statement: an older save that arrives late never overwrites a newer one.
 _SAVE = """
 INSERT INTO labeling_draft (task_id, labeler_id, payload, version, saved_at)

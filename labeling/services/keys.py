@@ -1,11 +1,13 @@
-"""The keys of the ranking page: what each does, which one a labeler has given it, and which it may not have.
+"""The keys of the work pages: what each does, which one a labeler has given it, and which it may not have.
+
+One choice holds on every page: what ties cards on the board ties the two sides of a comparison.
 
 The handler, the hints on buttons and the sheet of keys all read what `of` says. Keys have the names that browsers give
 them in `KeyboardEvent.key`, a space is "Space", and letters are small.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from labeling.models import User
@@ -20,6 +22,8 @@ ACTIONS: Final = {  # action: (key, what it does)
     "expand": ("Space", "show all of the card, or less"),
     "compare": ("c", "compare with another, side by side"),
     "guided": ("t", "two at a time"),
+    "left": ("ArrowLeft", "of two, the left one is better"),
+    "right": ("ArrowRight", "of two, the right one is better"),
     "flags": ("f", "flags and note"),
     "phase": ("r", "between rating and ranking"),
     "none": ("n", "none is acceptable, or both are bad"),
@@ -30,14 +34,37 @@ ACTIONS: Final = {  # action: (key, what it does)
     "help": ("?", "these keys"),
 }
 NAMED: Final = ("Space", "Backspace", "Delete", "Insert", "Home", "End", "PageUp", "PageDown", "Ctrl+Enter",
-                "Shift+ArrowUp", "Shift+ArrowDown", *(f"F{n}" for n in (2, 4, 6, 7, 8, 9, 10)))  # fmt: skip
-# Ranks and ratings, and what every page needs.
+                "ArrowLeft", "ArrowRight", "Shift+ArrowUp", "Shift+ArrowDown",
+                *(f"F{n}" for n in (2, 4, 6, 7, 8, 9, 10)))  # fmt: skip
+# Ranks, ratings and labels, and what every page needs.
 TAKEN: Final = {
     **{str(digit): "a rank" for digit in range(1, 10)},
-    "ArrowUp": "the card before", "ArrowDown": "the card after", "Enter": "showing all of a card",
+    "ArrowUp": "the card before", "ArrowDown": "the card after",
+    "Enter": "showing all of a card and sending a comparison",
     "Tab": "the browser", "Escape": "closing what is open",
 }  # fmt: skip
-SIGNS: Final = {"ArrowUp": "↑", "ArrowDown": "↓", "Enter": "⏎", "Ctrl": "⌃", "Shift": "⇧", "Backspace": "⌫"}
+SIGNS: Final = {"ArrowUp": "↑", "ArrowDown": "↓", "ArrowLeft": "←", "ArrowRight": "→", "Enter": "⏎", "Ctrl": "⌃",
+                "Shift": "⇧", "Backspace": "⌫"}  # fmt: skip
+
+EVERYWHERE: Final = {"guidelines": "", "skip": "", "submit": "", "help": ""}
+# Page → its actions, with what they do there where that has other words than on the board.
+PAGES: Final[Mapping[str, Mapping[str, str]]] = {
+    "rank": dict.fromkeys(ACTIONS, ""),
+    "compare": {
+        "left": "the left one is better", "right": "the right one is better", "tie": "they tie",
+        "none": "both are bad", "flags": "flags and notes", "compare": "mark what differs", **EVERYWHERE,
+    },
+    "annotate": {"none": "none of these holds", **EVERYWHERE},
+    "write": EVERYWHERE,
+}  # fmt: skip
+LOOKING: Final = {"previous", "next", "expand", "compare", "guidelines", "help"}
+# What is left of a page's keys where an answer is changed, and where it can only be looked at.
+MODES: Final[Mapping[str, Callable[[str], bool]]] = {
+    "": lambda action: True,
+    "again": lambda action: action != "skip",
+    "read": lambda action: action in LOOKING,
+}
+LABEL_KEYS: Final = "123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class KeysError(Exception):
@@ -77,6 +104,22 @@ def of(user: User) -> dict[str, Key]:
         action: Key(action, own.get(action, default), does, is_own=action in own)
         for action, (default, does) in ACTIONS.items()
     }
+
+
+def on_page(user: User, page: str, mode: str = "") -> dict[str, Key]:
+    """Those of a page, in its words."""
+    own = of(user)
+    return {
+        action: replace(own[action], does=does or own[action].does)
+        for action, does in PAGES[page].items()
+        if MODES[mode](action)
+    }
+
+
+def for_labels(num: int, *, besides: Mapping[str, Key]) -> list[str]:
+    """A key for each label of a prompt: digits, then letters that do nothing else there; "" when they run out."""
+    taken = {key.key for key in besides.values()}
+    return [*(key for key in LABEL_KEYS if key not in taken), *[""] * num][:num]
 
 
 def save(*, user: User, keys: Mapping[str, str]) -> None:

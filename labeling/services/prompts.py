@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, models, transaction
 
 from labeling.models import Project, Prompt, PromptSource, Split, User
@@ -49,6 +50,7 @@ def build(*, project: Project, messages: Messages, **fields: Any) -> Prompt:
     text = text_of(messages)
     if "personal_data" not in fields:
         fields["personal_data"] = personal_data.find(text)
+    fields.setdefault("looked_for", [f"personal_data:{settings.PERSONAL_DATA}"])
     fields.setdefault("split", split_of(customer=fields.get("customer", ""), messages=messages))
     return Prompt(
         project=project,

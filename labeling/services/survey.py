@@ -1,17 +1,23 @@
 """The survey of labelers: optional, about the work and about the person (InstructGPT, appendix B, tables 12 and 13).
 
-Managers read counts alone, and only where enough people answered that a count tells of nobody.
+Managers read counts alone, as they stood at certain moments: a question's counts are released when five people have
+answered it, and anew each time five more have who were in no release before. So any two releases differ by five people
+or more, whoever changed or deleted their answer meanwhile: such changes show with the next release.
 """
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
+from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from labeling.models import Project, SurveyAnswer, User
+from labeling.models import Project, SurveyAnswer, SurveyRelease, User
 
+SURVEY_LOCK: Final = 7_350_114
 MIN_PEOPLE: Final = 5
 NOT_SAID: Final = "Prefer not to say"
 AGREEMENT: Final = ["Strongly agree", "Agree", "Neither", "Disagree", "Strongly disagree"]
@@ -66,11 +72,12 @@ QUESTIONS: Final[dict[str, list[Question]]] = {
 
 @dataclass(frozen=True)
 class Counts:
-    """One question's counts. `choices` is None where too few people answered to show any."""
+    """One question's counts as they were released. `choices` is None where too few people answered to show any."""
 
     question: Question
-    num_people: int
-    choices: list[tuple[str, int]] | None
+    num_people: int = 0
+    choices: list[tuple[str, int]] | None = None
+    released_at: datetime | None = None
 
 
 class SurveyError(Exception):
@@ -101,14 +108,33 @@ def own(*, project: Project, user: User) -> dict[str, dict[str, str]]:
     return {row.kind: row.answers for row in rows}
 
 
+@transaction.atomic
 def counts(*, project: Project, kind: str) -> list[Counts]:
-    given = list(SurveyAnswer.objects.filter(project=project, kind=kind).values_list("answers", flat=True))
-    return [_count(question, given) for question in QUESTIONS[kind]]
+    """What is released. Whoever looks first after five more have answered releases that."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [SURVEY_LOCK, project.pk])  # one at a time
+    given = dict(SurveyAnswer.objects.filter(project=project, kind=kind).values_list("user", "answers"))
+    releases = {row.question: row for row in SurveyRelease.objects.filter(project=project, kind=kind)}
+    found = []
+    for question in QUESTIONS[kind]:
+        said = {user: answers[question.name] for user, answers in given.items() if question.name in answers}
+        release = releases.get(question.name) or SurveyRelease(project=project, kind=kind, question=question.name)
+        found.append(_counts(question, _released(release, said)))
+    return found
 
 
-def _count(question: Question, given: list[dict[str, str]]) -> Counts:
-    said = [choice for answers in given if (choice := answers.get(question.name))]
-    if len(said) < MIN_PEOPLE:
-        return Counts(question, len(said), None)
-    found = Counter(said)
-    return Counts(question, len(said), [(choice, found[choice]) for choice in question.choices])
+def _released(release: SurveyRelease, said: Mapping[int, str]) -> SurveyRelease:
+    counted = set(release.counted or ())
+    new = said.keys() - counted
+    if len(new) >= MIN_PEOPLE:
+        release.counts, release.num_people = Counter(said.values()), len(said)
+        release.counted, release.released_at = sorted(counted | new), timezone.now()
+        release.save()
+    return release
+
+
+def _counts(question: Question, release: SurveyRelease) -> Counts:
+    if release.pk is None:
+        return Counts(question)
+    choices = [(choice, release.counts.get(choice, 0)) for choice in question.choices]
+    return Counts(question, release.num_people, choices, release.released_at)

@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern] = [
     path("prompts/select/", prompts.select, name="prompts_select"),
     path("prompts/similar/", prompt_care.similar, name="prompts_similar"),
     path("prompts/suggest/", prompt_care.take, name="prompts_suggest"),
+    path("prompts/look/", prompt_care.look, name="prompts_look"),
     path("prompts/ask/", writing.ask, name="prompts_ask"),
     path("prompts/<uuid:uid>/", prompts.show, name="prompt"),
     path("responses/<uuid:uid>/clear/", prompts.clear_response, name="response_clear"),

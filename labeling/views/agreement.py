@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from labeling.forms.agreement import METHODS, TIES, AgreementForm, LeaderboardForm, ScopeForm
@@ -44,8 +45,8 @@ def show(request: ProjectRequest) -> HttpResponseBase:
     scope = form.scope()
     ties = _chosen(form, "ties", agreement.TIE_RULES)
     report: agreement.Report | None = kept.get("agreement", request.project, scope)
-    if report is None:
-        return _wait(request, "agreement")
+    if report is None or _only_asks(request):
+        return _wait(request, "agreement", is_ready=report is not None)
     people = User.objects.in_bulk([line.key for line in report.labelers])
     context = {
         "report": report,
@@ -71,8 +72,8 @@ def biases(request: ProjectRequest) -> HttpResponseBase:
     form = ScopeForm(request.GET, project=request.project)
     scope = form.scope()
     report: bias.Report | None = kept.get("biases", request.project, scope)
-    if report is None:
-        return _wait(request, "biases")
+    if report is None or _only_asks(request):
+        return _wait(request, "biases", is_ready=report is not None)
     context = {
         "report": report,
         "first_words": report.places[0].in_words("The first shown") if report.places else "",
@@ -89,8 +90,8 @@ def leaderboard(request: ProjectRequest) -> HttpResponseBase:
     scope = form.scope()
     method = _chosen(form, "method", tuple(boards.METHODS))
     board: boards.Board | None = kept.get(f"leaderboard-{method}", request.project, scope)
-    if board is None:
-        return _wait(request, "leaderboard")
+    if board is None or _only_asks(request):
+        return _wait(request, "leaderboard", is_ready=board is not None)
     ids = [place.model_id for part in board.parts for place in part.places]
     context = {
         "board": board,
@@ -123,9 +124,24 @@ def _again(request: ProjectRequest, page: str) -> HttpResponseBase:
     return redirect(f"{reverse(page, args=[request.project.slug])}?{request.GET.urlencode()}")
 
 
-def _wait(request: ProjectRequest, page: str) -> HttpResponseBase:
-    """A job is counting; the page asks again by itself."""
-    return render(request, "agreement/wait.html", {"nav": "rankings", "tab": page}, status=202)
+def _only_asks(request: ProjectRequest) -> bool:
+    """The page of one who waits asks whether it is there."""
+    return "HX-Request" in request.headers
+
+
+def _wait(request: ProjectRequest, page: str, *, is_ready: bool) -> HttpResponseBase:
+    """A job is counting. The page asks by itself, and is loaded again when all is counted."""
+    if is_ready:
+        return HttpResponse(headers={"HX-Refresh": "true"})
+    context = {
+        "nav": "rankings",
+        "tab": page,
+        "address": request.get_full_path(),
+        "num_rankings": kept.num_counted(request.project),
+        "asked_at": kept.asked_at(request.project) or timezone.now(),
+    }
+    template = "agreement/parts/counting.html" if _only_asks(request) else "agreement/wait.html"
+    return render(request, template, context, status=202)
 
 
 def _frame(page: str, form: ScopeForm, scope: Scope) -> dict[str, Any]:

@@ -9,18 +9,22 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
+from labeling.forms import comparing
 from labeling.forms import work as forms
-from labeling.models import Demonstration, Ranking, Role
+from labeling.models import Demonstration, Ranking, Role, Task
 from labeling.permissions import ProjectRequest, member
-from labeling.services import annotations, answers, demonstrations, rankings, rendering, sheets, writing
+from labeling.services import annotations, demonstrations, rankings, rendering, sheets, writing
 from labeling.services.answers import AnswerError
 from labeling.services.demonstrations import AlreadyWritten
 from labeling.services.rankings import AlreadyRanked
+from labeling.views import kinds
 
 PAGE = 25
+LOOK = "look"  # the form's harmless first button: shows what was typed, changes nothing
 # What `?kind=` says, the tab's name, its rows.
 TABS: list[tuple[str, str, Callable[[ProjectRequest], QuerySet[Any]]]] = [
     ("", "Rankings", lambda request: rankings.own(labeler=request.user).filter(task__project=request.project)),
@@ -73,13 +77,17 @@ def demonstration(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
     found = get_object_or_404(mine, uid=uid)
     if request.method == "POST":
         return _rewrite(request, found)
-    return _show_demonstration(request, found, text=found.text)
+    return _show_demonstration(request, found, filled={"text": found.text, "note": found.note})
 
 
 def _revise(request: ProjectRequest, found: Ranking) -> HttpResponseBase:
-    payload = forms.read_ranking(request.POST, found.task.num_responses)
+    payload = kinds.of(found.task).read(request.POST, found.task)
+    if request.POST.get("action") == LOOK:
+        return _show(request, found, filled=payload)
     answer = forms.to_answer(found.task, payload, forms.read_circumstances(request.POST))
     try:
+        if found.task.kind == Task.Kind.COMPARE:
+            comparing.check(payload)
         key = request.POST.get("idempotency_key", "")
         rankings.revise(ranking=found, labeler=request.user, idempotency_key=key, answer=answer)
     except AnswerError as error:
@@ -104,41 +112,45 @@ def _show(
         "nav": "history",
         "sheet": sheet,
         "ranking": found,
-        "cards": forms.fill_cards(sheet, filled, errors or {}),
+        **kinds.of(found.task).context(sheet, filled, errors or {}),
         "filled": filled,
         "errors": errors or {},
         "idempotency_key": request.POST.get("idempotency_key") or sheet.idempotency_key,
         "can_edit": rankings.can_edit(ranking=found, labeler=request.user),
-        "ratings": answers.RATINGS,
     }
-    return render(request, "work/history_ranking.html", context, status=422 if errors else 200)
+    is_comparison = found.task.kind == Task.Kind.COMPARE
+    template = "work/history_comparison.html" if is_comparison else "work/history_ranking.html"
+    return render(request, template, context, status=422 if errors else 200)
 
 
 def _rewrite(request: ProjectRequest, found: Demonstration) -> HttpResponseBase:
-    text = request.POST.get("text", "")
+    filled = {name: request.POST.get(name, "") for name in ("text", "note")}
+    if request.POST.get("action") in (LOOK, "preview"):
+        return _show_demonstration(request, found, filled=filled)
     try:
         key = request.POST.get("idempotency_key", "")
-        demonstrations.revise(demonstration=found, labeler=request.user, idempotency_key=key, text=text)
+        demonstrations.revise(demonstration=found, labeler=request.user, idempotency_key=key, **filled)
     except AnswerError as error:
-        return _show_demonstration(request, found, text=text, errors=error.errors)
+        return _show_demonstration(request, found, filled=filled, errors=error.errors)
     except AlreadyWritten as error:
         messages.warning(request, "This answer was changed in another window meanwhile; here is how it stands now.")
         return redirect("history_demonstration", request.project.slug, error.demonstration.uid)
     messages.success(request, "Your change is saved. What you wrote before is kept beside it.")
-    return redirect("history", request.project.slug)
+    return redirect(f"{reverse('history', args=[request.project.slug])}?kind=written")
 
 
 def _show_demonstration(
-    request: ProjectRequest, found: Demonstration, *, text: str, errors: dict[str, str] | None = None
+    request: ProjectRequest, found: Demonstration, *, filled: dict[str, str], errors: dict[str, str] | None = None
 ) -> HttpResponseBase:
     context = {
         "nav": "history",
-        "demonstration": found,
-        "messages_shown": [sheets.Message(m["role"], rendering.to_html(m["content"])) for m in found.prompt.messages],
-        "text": text,
-        "html": rendering.to_html(text),
+        "found": found,
+        "conversation": [sheets.Message(m["role"], rendering.to_html(m["content"])) for m in found.prompt.messages],
+        "filled": filled,
+        "preview": rendering.to_html(filled["text"]),
         "errors": errors or {},
         "idempotency_key": request.POST.get("idempotency_key") or str(uuid.uuid4()),
+        "guideline": request.project.current_guideline(),
         "can_edit": demonstrations.can_edit(demonstration=found, labeler=request.user),
     }
     return render(request, "work/history_demonstration.html", context, status=422 if errors else 200)

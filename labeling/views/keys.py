@@ -1,4 +1,4 @@
-"""One's own keys of the ranking page."""
+"""One's own keys of the work pages."""
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -20,5 +20,5 @@ def keys(request: PersonRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid() and form.save():
         messages.success(request, "Your keys are saved.")
         return redirect("keys")
-    status = 422 if form.is_bound else 200
-    return render(request, "people/keys.html", {"form": form, "nav": "me"}, status=status)
+    context = {"form": form, "nav": "me", "help": service.of(request.user)["help"]}
+    return render(request, "people/keys.html", context, status=422 if form.is_bound else 200)

@@ -16,6 +16,8 @@ from labeling.models import Ranking, Review, Role, Task
 from labeling.permissions import ProjectRequest, member
 from labeling.services import answers, sheets
 from labeling.services.answers import LETTERS, AnswerError
+from labeling.services.drafts import DraftError
+from labeling.services.quality import review_drafts
 from labeling.services.quality import reviews as service
 from labeling.services.quality.reviews import ReviewError, Voice
 
@@ -98,22 +100,41 @@ def _act(request: ProjectRequest, found: Review) -> HttpResponseBase:
     action = request.POST.get("action", "")
     try:
         if action == "dismiss":
-            service.dismiss(review=found, by=request.user, note=request.POST.get("review_note", ""))
+            service.dismiss(review=found, by=request.user, note=request.POST.get("dismiss_note", ""))
             messages.success(request, "Marked as not needed.")
             return _go_on(request)
         if action == "give_back":
             service.give_back(review=found, reviewer=request.user)
             return redirect("reviews", request.project.slug)
+        if action == "draft":
+            return _keep(request, found)
         if service.own_ranking(review=found, reviewer=request.user):
             return _decide(request, found)
         return _rank(request, found)
-    except ReviewError as error:
+    except (ReviewError, DraftError) as error:
         messages.error(request, str(error))
         return redirect("reviews", request.project.slug)
 
 
+def _keep(request: ProjectRequest, found: Review) -> HttpResponseBase:
+    """Save the draft and stay."""
+    payload = _payload(request, found)
+    version = forms.read_version(request.POST)
+    if review_drafts.save(review=found, reviewer=request.user, payload=payload, version=version):
+        messages.success(request, "Your draft is saved.")
+        return redirect("review", request.project.slug, found.uid)
+    messages.warning(request, "A newer draft was saved from another window. It is kept; this is what you have here.")
+    return _show_board(request, found, filled=payload)
+
+
+def _payload(request: ProjectRequest, found: Review) -> dict[str, Any]:
+    """What the form holds, as a draft keeps it."""
+    also = {"step": request.POST.get("step", ""), "review_note": request.POST.get("review_note", "")}
+    return {**forms.read_ranking(request.POST, found.task.num_responses), **also}
+
+
 def _rank(request: ProjectRequest, found: Review) -> HttpResponseBase:
-    payload = forms.read_ranking(request.POST, found.task.num_responses)
+    payload = _payload(request, found)
     try:
         service.rank(
             review=found,
@@ -127,7 +148,7 @@ def _rank(request: ProjectRequest, found: Review) -> HttpResponseBase:
 
 
 def _decide(request: ProjectRequest, found: Review) -> HttpResponseBase:
-    payload = forms.read_ranking(request.POST, found.task.num_responses)
+    payload = _payload(request, found)
     try:
         service.decide(
             review=found,
@@ -177,12 +198,16 @@ def _show_board(
         sheet = sheets.lay_out_again(ranking=own)
     else:
         sheet = sheets.lay_out(task=found.task, labeler=request.user)
-    filled = filled or sheet.draft
+    step = review_drafts.DECIDE if own else review_drafts.RANK
+    draft = review_drafts.load(review=found, reviewer=request.user, step=step)
+    filled = filled or draft.payload or (sheet.draft if own else {})
     context = {
         "nav": "reviews",
         "review": found,
         "sheet": sheet,
         "ranking": own,
+        "step": step,
+        "draft": draft,
         "cards": forms.fill_cards(sheet, filled, errors or {}),
         "filled": filled,
         "errors": errors or {},

@@ -17,6 +17,7 @@ from labeling.permissions import ProjectRequest, member
 from labeling.services import annotations, asking, rendering, sheets, writing
 from labeling.services.answers import AnswerError
 from labeling.services.submissions import NUM_EDITABLE, AlreadySubmitted
+from labeling.views.history import LOOK
 
 SHOWN_BRIEFS = 30
 
@@ -56,7 +57,8 @@ def prompt(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
 
 def _rewrite(request: ProjectRequest, found: WrittenPrompt) -> HttpResponseBase:
     payload = forms.read_writing(request.POST)
-    if "_pair" in request.POST.get("action", ""):
+    action = request.POST.get("action", "")
+    if action == LOOK or "_pair" in action:
         return _show_prompt(request, found, filled=payload)
     given = forms.to_writing(payload, work_forms.read_circumstances(request.POST))
     try:
@@ -89,6 +91,7 @@ def _show_prompt(
         "html": rendering.to_html(found.prompt.text),
         "num_editable": NUM_EDITABLE,
         "idempotency_key": request.POST.get("idempotency_key") or str(uuid.uuid4()),
+        "guideline": request.project.current_guideline(),
         "can_edit": writing.can_edit(written=found, labeler=request.user),
     }
     return render(request, "work/history_prompt.html", context, status=422 if errors else 200)
@@ -107,6 +110,8 @@ def annotation(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
 
 def _relabel(request: ProjectRequest, found: PromptAnnotation) -> HttpResponseBase:
     payload = forms.read_annotation(request.POST)
+    if request.POST.get("action") == LOOK:
+        return _show_annotation(request, found, filled=payload)
     given = forms.to_annotation(payload, work_forms.read_circumstances(request.POST))
     try:
         key = request.POST.get("idempotency_key", "")
@@ -130,6 +135,7 @@ def _show_annotation(
         "annotated": forms.fill_annotation(found.asked, filled),
         "errors": errors or {},
         "idempotency_key": request.POST.get("idempotency_key") or str(uuid.uuid4()),
+        "guideline": request.project.current_guideline(),
         "can_edit": annotations.can_edit(annotated=found, labeler=request.user),
     }
     return render(request, "work/history_annotation.html", context, status=422 if errors else 200)

@@ -124,9 +124,9 @@ def test_the_managers_main_pages(open_as: Any, db: Any, scheme: str) -> None:
     origin = page.url.removesuffix("/projects/")
     found = {"projects": findings(page)}
     for path in (
-        "", "prompts/", f"prompts/{task.prompt.uid}/", "tasks/", f"tasks/{task.uid}/", "rankings/",  # type: ignore[union-attr]
+        "", "prompts/", "prompts/look/", f"prompts/{task.prompt.uid}/", "tasks/", f"tasks/{task.uid}/", "rankings/",  # type: ignore[union-attr]
         f"rankings/{ranking.uid}/", "data/", "runs/", "runs/new/", "runs/new/reward/", "models/", "rounds/", "people/",
-        "people/invite/", "settings/", "guidelines/",
+        "people/invite/", "people/survey/", "settings/", "guidelines/",
     ):  # fmt: skip
         page.goto(f"{origin}/p/{task.project.slug}/{path}")
         found[path] = findings(page)

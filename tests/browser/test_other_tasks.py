@@ -1,11 +1,13 @@
 """Writing prompts, labeling them and comparing two, in a real browser: keys, drafts, the next task at once."""
 
+import re
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from labeling.models import (
+    Demonstration,
     Draft,
     Project,
     Prompt,
@@ -17,7 +19,7 @@ from labeling.models import (
     Task,
     WrittenPrompt,
 )
-from labeling.services import asking, demo, prompts
+from labeling.services import asking, demo, keys, prompts, tasks
 from tests.browser.test_accessibility import by_finding, findings
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -187,6 +189,42 @@ def test_axe_finds_nothing_serious_on_the_labelers_pages(
     assert by_finding(found) == {}
 
 
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 360)])
+def test_axe_finds_nothing_serious_where_past_answers_are_changed(
+    open_as: Any,
+    people: Any,
+    client: Any,
+    ask_to_write: Any,
+    ask_to_compare: Any,
+    make_prompt: Any,
+    scheme: str,
+    width: int,
+) -> None:
+    ask_to_compare()
+    asking.ask_for_annotations(project=people.project, prompts=[make_prompt("One", k=0)], user=people.manager)
+    ask_to_write()
+    tasks.make_demonstration_tasks(project=people.project, prompts=[make_prompt("Hi", k=0)], user=people.manager)
+    client.force_login(people.labeler)
+    said = {"verdict": "left", "is_none": "1", "instruction": "Tea?", "text": "Hello"}
+    for task in Task.objects.all():
+        client.post(f"/p/tea/work/task/{task.uid}/", {**said, "idempotency_key": str(task.uid)})
+    paths = [
+        f"ranking/{Ranking.objects.get().uid}/", f"labels/{PromptAnnotation.objects.get().uid}/",
+        f"prompt/{WrittenPrompt.objects.get().uid}/", f"written/{Demonstration.objects.get().uid}/",
+    ]  # fmt: skip
+    page = open_as(people.labeler, "/p/tea/work/history/", color_scheme=scheme, width=width)
+    origin, found = page.url, {}
+    for path in paths:
+        page.goto(origin + path)
+        page.wait_for_selector("form.work--live")
+        found[path] = findings(page)
+        page.locator("h1").click()
+        page.keyboard.press("?")
+        expect(page.locator("#keys-sheet")).to_be_visible()
+        found[f"{path} keys"] = findings(page)
+    assert by_finding(found) == {}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_the_managers_pages(open_as: Any, db: Any, scheme: str) -> None:
     demo.seed()
@@ -206,3 +244,118 @@ def test_axe_finds_nothing_serious_on_the_managers_pages(open_as: Any, db: Any, 
         page.goto(f"{origin}/p/{project.slug}/{path}")
         found[path] = findings(page)
     assert by_finding(found) == {}
+
+
+def test_own_keys_answer_a_comparison_and_its_sheet_says_which(open_as: Any, people: Any, ask_to_compare: Any) -> None:
+    (task,) = ask_to_compare()
+    keys.save(user=people.labeler, keys={"left": "h", "right": "l", "tie": "x", "none": "b", "submit": "F2"})
+    page = work(open_as, people, task)
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".side.is-better").count() == 0  # it means nothing now
+    page.keyboard.press("l")
+    expect(page.locator(".side.is-better")).to_have_attribute("data-side", "B")
+    page.keyboard.press("x")
+    expect(page.locator("input[name=verdict]:checked")).to_have_value("tie")
+    page.keyboard.press("?")
+    expect(page.locator("#keys-sheet")).to_contain_text(re.compile(r"1\s+or\s+H\s+the left one is better"))
+    expect(page.locator("#keys-sheet")).to_contain_text(re.compile(r"B\s+both are bad"))
+    page.keyboard.press("Escape")
+    page.keyboard.press("b")
+    page.keyboard.press("F2")
+    expect(page.get_by_role("heading", name="All done here")).to_be_visible()
+    assert Ranking.objects.get().outcome == "none_acceptable"
+
+
+def test_own_keys_work_where_prompts_are_labeled_and_written(
+    open_as: Any, people: Any, make_prompt: Any, ask_to_write: Any
+) -> None:
+    asking.ask_for_annotations(project=people.project, prompts=[make_prompt("One", k=0)], user=people.manager)
+    keys.save(user=people.labeler, keys={"none": "a", "skip": "x", "help": "h", "submit": "F2"})
+    page = work(open_as, people, Task.objects.get(kind="annotate"))
+    page.keyboard.press("h")
+    expect(page.locator("#keys-sheet")).to_contain_text(re.compile(r"0\s+or\s+A\s+none of these holds"))
+    page.keyboard.press("Escape")
+    page.keyboard.press("b")  # the label's key, for A is taken
+    page.keyboard.press("a")
+    expect(page.locator("input[name=is_none]")).to_be_checked()
+    page.keyboard.press("x")
+    expect(page.locator("[data-skip]")).to_have_attribute("open", "")
+    (task,) = ask_to_write()
+    page = work(open_as, people, task)
+    page.get_by_label("Your prompt").fill("x")
+    page.keyboard.press("x")  # a letter in a field is a letter
+    expect(page.get_by_label("Your prompt")).to_have_value("xx")
+    page.locator("h1").click()
+    page.keyboard.press("x")
+    expect(page.locator("[data-skip]")).to_have_attribute("open", "")
+    page.get_by_label("Your prompt").press("F2")  # which writes nothing, so it works in a field too
+    expect(page.get_by_role("heading", name="All done here")).to_be_visible()
+    assert WrittenPrompt.objects.get().instruction == "xx"
+
+
+def test_a_past_comparison_is_changed_by_one_key_on_the_comparison_page(
+    open_as: Any, people: Any, ask_to_compare: Any
+) -> None:
+    page = work(open_as, people, ask_to_compare()[0])
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="All done here")).to_be_visible()
+    page.goto(page.url.split("/p/")[0] + "/p/tea/work/history/")
+    page.locator("a.row-link").click()
+    page.wait_for_selector("form.work--live")
+    expect(page.locator(".side.is-better")).to_have_attribute("data-side", "A")
+    page.keyboard.press("=")
+    page.keyboard.press("Enter")
+    expect(page.locator(".toast")).to_contain_text("Your change is saved")
+    first, second = Ranking.objects.order_by("revision")
+    assert (second.ranks, second.replaces, second.slot_id) == ([1, 1], first, first.slot_id)
+
+
+def test_past_labels_prompts_and_answers_are_changed_with_the_same_keys(
+    open_as: Any, people: Any, make_prompt: Any, ask_to_write: Any
+) -> None:
+    asking.ask_for_annotations(project=people.project, prompts=[make_prompt("One", k=0)], user=people.manager)
+    page = work(open_as, people, Task.objects.get())
+    page.keyboard.press("1")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("heading", name="All done here")).to_be_visible()
+    history = page.url.split("/p/")[0] + "/p/tea/work/history/"
+    page.goto(history + "?kind=labels")
+    page.locator("a.row-link").click()
+    page.wait_for_selector("form.work--live")
+    page.keyboard.press("2")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".toast")).to_contain_text("Your change is saved")
+    assert PromptAnnotation.objects.get(revision=2).labels == people.project.prompt_labels[:2]
+
+    page = work(open_as, people, ask_to_write(style="few_shot")[0])
+    page.get_by_label("Instruction").fill("Good or bad?")
+    for number, (query, response) in enumerate([("one", "good"), ("two", "bad")]):
+        page.locator("[name=pair_query]").nth(number).fill(query)
+        page.locator("[name=pair_response]").nth(number).fill(response)
+    page.get_by_label("Last query").fill("four")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("heading", name="All done here")).to_be_visible()
+    page.goto(history + "?kind=prompts")
+    page.locator("a.row-link").click()
+    page.wait_for_selector("form.work--live")
+    page.get_by_role("button", name="Add an example").click()
+    page.locator("[name=pair_query]").nth(2).fill("three")
+    page.locator("[name=pair_response]").nth(2).fill("good")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".toast")).to_contain_text("Your change is saved")
+    assert len(WrittenPrompt.objects.get(revision=2).pairs) == 3
+
+    tasks.make_demonstration_tasks(project=people.project, prompts=[make_prompt("Hi", k=0)], user=people.manager)
+    page = work(open_as, people, Task.objects.get(kind="demonstrate"))
+    page.get_by_label("Your answer").fill("Hello")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("heading", name="All done here")).to_be_visible()
+    page.goto(history + "?kind=written")
+    page.locator("a.row-link").click()
+    page.wait_for_selector("form.work--live")
+    page.get_by_label("Your answer").fill("**Hello** you")
+    expect(page.locator("[data-preview-body] strong")).to_have_text("Hello")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".toast")).to_contain_text("Your change is saved")
+    assert Demonstration.objects.get(revision=2).text == "**Hello** you"

@@ -1,12 +1,13 @@
 """Quality in a real browser: a review by keyboard, a known answer given on the board, guidelines confirmed, a repeat
 that looks like any other task."""
 
+import re
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from labeling.models import GuidelineReading, Ranking, Reference, Review, Slot, Task
+from labeling.models import Draft, GuidelineReading, Ranking, Reference, Review, Slot, Task
 from labeling.services import answers, assignments, projects
 from labeling.services.quality import hidden, references, reviews
 from tests.browser.test_ranking_page import press, said, wait_for_rankings
@@ -49,6 +50,51 @@ def test_a_decision_changed_after_seeing_the_others_is_a_revision(open_as: Any, 
     assert review.ranking is not None
     assert said(review.ranking) == [1, 2, 1]
     assert review.ranking.revision == 2
+
+
+def test_a_half_done_review_is_there_again_after_a_reload_and_on_another_machine(
+    open_as: Any, people: Any, ask_to_rank: Any
+) -> None:
+    (task,) = ask_to_rank(k=3)
+    reviews.ask(task=task, by=people.manager)
+    review = Review.objects.get()
+    path = f"/p/tea/review/{review.uid}/"
+    page = open_as(people.reviewer, path)
+    press(page, "2", "1")
+    expect(page.locator("[data-draft-state]")).to_contain_text("draft saved", timeout=2000)
+    page.reload()
+    expect(page.locator("[data-num-placed]")).to_have_text("2 of 3 placed")
+    elsewhere = open_as(people.reviewer, path)
+    expect(elsewhere.locator("[data-order]")).to_have_text(re.compile(r"B\s+›\s+A"))
+    press(elsewhere, "3")
+    expect(elsewhere.locator("[data-draft-state]")).to_contain_text("draft saved")
+    page.locator("textarea[name=note]").fill("From the first window")
+    expect(page.locator("[data-draft-state]")).to_contain_text("changed in another window")
+    press(elsewhere, "Control+Enter")
+    expect(elsewhere.locator(".voices")).to_be_visible()
+    assert not Draft.objects.exists()
+    elsewhere.locator("input[name=review_note]").fill("B says why.")
+    expect(elsewhere.locator("[data-draft-state]")).to_contain_text("draft saved")
+    elsewhere.reload()
+    expect(elsewhere.locator("input[name=review_note]")).to_have_value("B says why.")
+    elsewhere.locator("[data-submit]").click()
+    expect(elsewhere.locator("h1")).to_have_text("Review")
+    assert Review.objects.get().note == "B says why."
+    assert not Draft.objects.exists()
+
+
+def test_a_review_is_not_needed_though_no_card_has_a_place(open_as: Any, people: Any, ask_to_rank: Any) -> None:
+    (task,) = ask_to_rank(k=3)
+    reviews.ask(task=task, by=people.manager)
+    page = open_as(people.reviewer, f"/p/tea/review/{Review.objects.get().uid}/")
+    page.locator("summary", has_text="Other").click()
+    page.locator("#dismiss_note").fill("Both are fine.")
+    page.keyboard.press("Enter")  # the field's Enter decides nothing
+    page.wait_for_timeout(300)
+    assert Review.objects.get().state == "held"
+    page.get_by_role("button", name="No decision needed").click()
+    expect(page.locator("h1")).to_have_text("Review")
+    assert (Review.objects.get().state, Review.objects.get().note) == ("dismissed", "Both are fine.")
 
 
 def test_a_known_answer_is_given_on_the_board(open_as: Any, people: Any, ask_to_rank: Any) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from labeling.models import (
@@ -22,6 +22,7 @@ from labeling.models import (
     Prompt,
     PromptAnnotation,
     PromptBrief,
+    PromptLook,
     Qualification,
     QualificationSet,
     Ranking,
@@ -38,6 +39,7 @@ from labeling.models import (
     SnapshotDemonstration,
     SnapshotRanking,
     SurveyAnswer,
+    SurveyRelease,
     Task,
     TaskResponse,
     User,
@@ -67,6 +69,11 @@ def floor(people: Any, make_prompt: Any) -> Any:
 def slot(world: Any, **fields: Any) -> Slot:
     fields.setdefault("number", 7)
     return Slot.objects.create(**({"task": world.task, "project": world.project, "kind": "rank"} | fields))
+
+
+def known_answer(world: Any, **fields: Any) -> Task:
+    defaults = {"project": world.project, "kind": "rank", "prompt": world.prompt, "num_responses": 3}
+    return Task.objects.create(**(defaults | {"purpose": "gold"} | fields))
 
 
 def ranking(world: Any, **fields: Any) -> Ranking:
@@ -154,6 +161,11 @@ def demonstration(world: Any, **fields: Any) -> Demonstration:
         "idempotency_key": f"d{Demonstration.objects.count()}",
     }
     return Demonstration.objects.create(**(defaults | {"text": "An answer."} | fields))
+
+
+def released(world: Any, **fields: Any) -> SurveyRelease:
+    defaults = {"project": world.project, "kind": "satisfaction", "question": "clear", "counts": {}, "counted": []}
+    return SurveyRelease.objects.create(**(defaults | {"num_people": 5} | fields))
 
 
 def refusal_twice(world: Any) -> None:
@@ -319,6 +331,8 @@ BREAKS: dict[str, Callable[[Any], Any]] = {
     "import_state_known": lambda w: batch(w, state="lost"),
     "import_taken_and_refused_add_up": lambda w: batch(w, state="done", num_rows=3, num_taken=1, num_refused=1),
     "refusal_one_per_line": refusal_twice,
+    "look_state_and_time_agree": lambda w: PromptLook.objects.create(project=w.project, parts=[], state="done"),
+    "look_one_running_per_project": lambda w: [PromptLook.objects.create(project=w.project, parts=[]) for _ in "ab"],
     "response_one_per_sample": lambda w: two(response, w),
     # tasks and slots
     "task_kind_known": lambda w: Task.objects.create(project=w.project, kind="sing", prompt=w.prompt),
@@ -333,6 +347,8 @@ BREAKS: dict[str, Callable[[Any], Any]] = {
     "slot_one_per_number": lambda w: slot(w, number=1),
     "slot_one_per_task_and_holder": lambda w: slot(w, state="held", holder=w.labeler, lease_until=SOON),
     "slot_state_and_holder_agree": lambda w: slot(w, state="held", holder=w.labeler2),
+    "slot_of_a_test_is_never_open": lambda w: slot(w, task=known_answer(w)),
+    "task_purpose_never_changes": lambda w: Task.objects.filter(pk=known_answer(w).pk).update(purpose="work"),
     "skip_one_per_person": lambda w: [
         Skip.objects.create(task=w.task, labeler=w.labeler, reason="other") for _ in "ab"
     ],
@@ -397,6 +413,8 @@ BREAKS: dict[str, Callable[[Any], Any]] = {
     "review_state_and_decision_agree": lambda w: review(w, state="done", reviewer=w.manager, decided_at=NOW),
     "review_decides_its_own_task": review_of_another_task,
     # people, later
+    "survey_one_release_per_question": lambda w: two(released, w),
+    "survey_release_of_five_or_more": lambda w: released(w, num_people=4),
     "survey_one_per_person": lambda w: two(survey, w),
     "survey_kind_known": lambda w: survey(w, kind="cats"),
     "withdrawal_once_per_person": lambda w: [withdrawal(w) for _ in "ab"],
@@ -473,3 +491,47 @@ def test_a_ranking_of_another_tasks_slot_is_refused(floor: Any, make_prompt: Any
 def test_an_edit_is_a_new_revision_that_keeps_the_slot(floor: Any) -> None:
     again = ranking(floor, slot=floor.done, revision=2, replaces=floor.ranking, ranks=[2, 1, 1])
     assert list(Ranking.objects.current()) == [again]
+
+
+@pytest.mark.parametrize("purpose", ["gold", "qualification", "repeat"])
+def test_a_place_of_a_test_never_comes_open(floor: Any, purpose: str) -> None:
+    of = {"qualification": {"qualification_set": qualification_set(floor)}, "repeat": {"repeats": floor.task}}
+    task = known_answer(floor, purpose=purpose, **of.get(purpose, {}))
+    held = slot(floor, task=task, state="held", holder=floor.labeler, lease_until=SOON)
+    opened = {"state": "open", "holder": None, "lease_until": None}
+    for pk, changes in ((held.pk, opened), (floor.open.pk, {"task": task})):
+        with pytest.raises(IntegrityError, match="must not lie open"):
+            change_slot(pk, **changes)
+    with pytest.raises(IntegrityError, match="must not lie open"), transaction.atomic():
+        Slot.objects.bulk_create(
+            [Slot(task=one, number=8, project=floor.project, kind="rank") for one in (floor.task, task)]
+        )
+    with transaction.atomic():  # a hold that lapsed: opened, then taken away
+        Slot.objects.filter(pk=held.pk).update(**opened)
+        held.delete()
+        at_the_end_of_the_transaction()
+    assert list(task.slots.all()) == []
+
+
+@transaction.atomic
+def change_slot(pk: int, **changes: Any) -> None:
+    Slot.objects.filter(pk=pk).update(**changes)
+    at_the_end_of_the_transaction()
+
+
+def at_the_end_of_the_transaction() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def test_a_claim_sets_no_rule_about_tests_going(floor: Any) -> None:
+    """Only what comes open is looked at: a claim must not pay for it."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE OR REPLACE FUNCTION podium_slot_comes_open() RETURNS trigger LANGUAGE plpgsql AS $$"
+                       " BEGIN RAISE EXCEPTION 'it went'; END $$")  # fmt: skip
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    holding = {"holder": floor.labeler2, "lease_until": SOON}
+    Slot.objects.filter(pk=floor.open.pk).update(state="held", **holding)
+    Slot.objects.filter(pk=floor.open.pk).update(lease_until=SOON + timedelta(minutes=1))
+    with pytest.raises(DatabaseError, match="it went"), transaction.atomic():
+        Slot.objects.filter(pk=floor.open.pk).update(state="open", holder=None, lease_until=None)

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from labeling.models import Task
-from labeling.services import keys, tasks
+from labeling.models import PromptBrief, Task
+from labeling.services import asking, keys, tasks
 
 
 def test_whoever_chose_nothing_has_the_defaults(people):
@@ -33,7 +33,9 @@ def test_only_what_differs_is_kept(people):
     [
         ({"tie": "s"}, "tie", "skip"),  # another one's default
         ({"tie": "y", "compare": "Y"}, "compare", "tie with the card above"),
+        ({"flags": "ArrowLeft"}, "flags", "of two, the left one is better"),
         ({"flags": "3"}, "flags", "a rank"),
+        ({"flags": "Enter"}, "flags", "sending a comparison"),
         ({"flags": "ArrowUp"}, "flags", "the card before"),
         ({"flags": "Escape"}, "flags", "closing"),
         ({"flags": "fg"}, "flags", "no key"),
@@ -88,3 +90,59 @@ def test_keys_that_some_other_version_left_behind_do_no_harm(people):
     assert "dance" not in keys.of(people.labeler)
     people.labeler.keys = []
     assert keys.of(people.labeler)["tie"].key == "="
+
+
+def test_each_page_knows_only_its_own_actions_and_says_them_in_its_words(people):
+    keys.save(user=people.labeler, keys={"tie": "x", "none": "b"})
+    compare, labels = keys.on_page(people.labeler, "compare"), keys.on_page(people.labeler, "annotate")
+    assert (compare["tie"].key, compare["tie"].does) == ("x", "they tie")
+    assert (compare["none"].does, labels["none"].does) == ("both are bad", "none of these holds")
+    assert "undo" not in compare
+    assert "tie" not in labels
+    assert set(keys.on_page(people.labeler, "write")) == {"guidelines", "skip", "submit", "help"}
+
+
+def test_what_is_changed_cannot_be_skipped_and_what_is_looked_at_cannot_be_changed(people):
+    assert "skip" not in keys.on_page(people.labeler, "compare", "again")
+    assert set(keys.on_page(people.labeler, "rank", "read")) == keys.LOOKING
+
+
+def test_labels_get_keys_that_do_nothing_else_there(people):
+    keys.save(user=people.labeler, keys={"none": "b", "skip": "F2"})
+    given = keys.for_labels(40, besides=keys.on_page(people.labeler, "annotate"))
+    assert given[:13] == [*"123456789", "a", "c", "d", "e"]
+    assert {"b", "g"}.isdisjoint(given)
+    assert {"n", "s"} <= set(given)
+    assert given[-1] == ""
+    assert len(given) == 40
+
+
+@pytest.mark.parametrize("kind", ["compare", "annotate", "demonstrate", "write_prompt"])
+def test_every_kind_of_work_has_the_keys_that_its_owner_chose(people, client, make_prompt, kind):
+    people.project.prompt_labels = [f"Label {number}" for number in range(12)]
+    people.project.save()
+    prompt = make_prompt(k=2)
+    make = {
+        "compare": lambda: asking.ask_for_comparisons(project=people.project, prompts=[prompt], user=people.manager),
+        "annotate": lambda: asking.ask_for_annotations(project=people.project, prompts=[prompt], user=people.manager),
+        "demonstrate": lambda: tasks.make_demonstration_tasks(
+            project=people.project, prompts=[prompt], user=people.manager
+        ),
+        "write_prompt": lambda: asking.ask_for_prompts(
+            brief=PromptBrief(project=people.project, style="plain"), user=people.manager, num_tasks=1
+        ),
+    }
+    make[kind]()
+    keys.save(user=people.labeler, keys={"skip": "x", "none": "b", "tie": "y"})
+    client.force_login(people.labeler)
+    page = client.get(f"/p/tea/work/task/{Task.objects.get().uid}/").content.decode()
+    told = re.search(r"<div data-own-keys hidden><script[^>]*>(.*?)</script>", page)
+    assert told
+    assert json.loads(told[1]).items() >= {"skip": "x", "submit": "Ctrl+Enter"}.items()
+    assert 'aria-keyshortcuts="x">Skip' in page
+    assert re.search(r"<kbd>X</kbd>\s*</dt><dd>skip</dd>", page)
+    if kind == "compare":
+        assert re.search(r"Both are bad <kbd>B</kbd>", page)
+        assert re.search(r"Tie <kbd>Y</kbd>", page)
+    if kind == "annotate":
+        assert re.findall(r'data-key="([a-z])"', page) == ["a", "c", "d"]

@@ -80,6 +80,7 @@ RULES: dict[str, str] = {
     "prompt_add": MANAGER,
     "prompts_select": MANAGER,
     "prompts_ask": MANAGER,
+    "prompts_look": MANAGER,
     "prompts_similar": MANAGER,
     "prompts_suggest": MANAGER,
     "prompt": MANAGER,
@@ -171,6 +172,7 @@ RULES: dict[str, str] = {
     "api_release": LABELER,
     "api_renew": LABELER,
     "api_revise": LABELER,
+    "api_review_draft": REVIEWER,
     "api_schema": SIGNED_IN,
     "api_docs": SIGNED_IN,
     # Accounts
@@ -214,7 +216,7 @@ THINGS: dict[str, list[str]] = {
     "annotation": ["history_annotation"],
     "known answer": ["reference"],
     "set": ["qualification_set", "qualification_add", "qualification_change", "qualification_let_pass"],
-    "review": ["review"],
+    "review": ["review", "api_review_draft"],
     "answer to grade": ["grade"],
     "snapshot": ["snapshot", "snapshot_retry", "snapshot_data", "snapshot_manifest"],
     "run": [

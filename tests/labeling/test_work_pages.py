@@ -187,6 +187,22 @@ def test_writing_previewing_and_changing_an_answer(client, people, make_prompt):
     assert list(Demonstration.objects.order_by("revision").values_list("text", flat=True)) == ["Hello.", "Hello there."]
 
 
+def test_changing_an_answer_shows_and_keeps_its_note_and_looking_changes_nothing(client, people, make_prompt):
+    prompt = make_prompt("Say hello", k=0)
+    tasks.make_demonstration_tasks(project=people.project, prompts=[prompt], user=people.manager)
+    client.force_login(people.labeler)
+    page = client.post(reverse("work_next", args=["tea"]), {"kind": "write"}).url
+    client.post(page, {"text": "Hello.", "note": "Too easy", "idempotency_key": "k"})
+    change = reverse("history_demonstration", args=["tea", Demonstration.objects.get().uid])
+    assert "Too easy" in client.get(change).content.decode()
+    seen = client.post(change, {"action": "preview", "text": "**Hi**", "note": "Easy", "idempotency_key": "again"})
+    assert "<strong>Hi</strong>" in seen.content.decode()
+    client.post(change, {"action": "look", "text": "Hi.", "note": "Easy", "idempotency_key": "again"})
+    assert Demonstration.objects.count() == 1
+    client.post(change, {"text": "Hi.", "note": "Easy", "idempotency_key": "again"})
+    assert Demonstration.objects.get(revision=2).note == "Easy"
+
+
 def test_a_conversation_is_shown_turn_by_turn(client, people, make_prompt):
     prompt = make_prompt("several turns", k=2)
     turns = [("system", "Be brief"), ("user", "First **q**"), ("assistant", "First a"), ("user", "Second q")]

@@ -75,9 +75,18 @@ def orders(ranks_TNK: Ints) -> npt.NDArray[np.int8]:
 
 def kind_of(one: npt.NDArray[np.int8], other: npt.NDArray[np.int8]) -> Ints:
     """The kind of every pair, from two labelers' orders of it."""
-    both = np.where(one == other, AGREED, OPPOSED)
-    tied = np.where(one == other, TIED_BY_BOTH, np.where(one == 0, TIED_BY_ONE, TIED_BY_OTHER))
-    return np.where((one == 0) | (other == 0), tied, both)
+    kinds: Ints = _KINDS[3 * one + other + 4]
+    return kinds
+
+
+# By the order of the one, then of the other: -1, 0, 1.
+_KINDS = np.array(
+    [
+        [AGREED, TIED_BY_OTHER, OPPOSED],
+        [TIED_BY_ONE, TIED_BY_BOTH, TIED_BY_ONE],
+        [OPPOSED, TIED_BY_OTHER, AGREED],
+    ]
+).ravel()
 
 
 def counted(kind_TP: Ints) -> Ints:

@@ -8,17 +8,17 @@
 Shapes: T tasks, N labelers, K responses, P pairs of responses, D distances.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 
 from labeling.services.agreement.couples import NUM_KINDS, TIED_BY_BOTH, TIED_BY_ONE, kind_of, orders
 from labeling.services.agreement.grading import TieRule
 from labeling.services.agreement.judged import Ints, Judged, Shape
-from labeling.services.agreement.resampling import Figure, Resamples, figure, ratio
-from labeling.services.agreement.shares import Entries, Share, shares
+from labeling.services.agreement.resampling import Figure, Floats, Resamples, figure, ratio, rows
+from labeling.services.agreement.shares import num_usable, of_sums
 
 OWN_LABELS = ["tied", "1 rank", "2 ranks", "3 ranks", "4 ranks", "5 or more"]
 MEAN_LABELS = ["below 1", "1 to 2", "2 to 3", "3 to 4", "4 or more"]
@@ -38,58 +38,62 @@ class ByDistance:
 
 
 def by_distance(judged: Judged, resamples: Resamples) -> ByDistance:
-    own_entries = _entries([part for shape in judged.shapes() for part in _own(shape)])
-    own = shares(own_entries, num_groups=len(OWN_LABELS), resamples=resamples)
-    mean_entries = _entries([part for shape in judged.shapes() for part in _mean(shape)])
-    mean = shares(mean_entries, num_groups=len(MEAN_LABELS), resamples=resamples)
-    is_tied = (own_entries.group_E == 0).astype(np.int64)
-    num_tasks = own_entries.num_tasks(is_tied, num_groups=1)[0]
-    return ByDistance(
-        own=_steps(OWN_LABELS, own)[1:], mean=_steps(MEAN_LABELS, mean), also_tied=_tied(own[0], num_tasks)
+    own, tied = _steps(judged, _own, OWN_LABELS, resamples)
+    mean, _ = _steps(judged, _mean, MEAN_LABELS, resamples)
+    return ByDistance(own=own[1:], mean=mean, also_tied=tied)
+
+
+def _steps(
+    judged: Judged, kinds_of: Callable[[Shape], Ints], labels: Sequence[str], resamples: Resamples
+) -> tuple[list[Step], Figure]:
+    """The agreement at each distance; of the first of them, how often both tied."""
+    shapes = list(judged.shapes())
+    task = np.concatenate([np.zeros(0, dtype=np.int64), *(np.repeat(shape.tasks_T, len(labels)) for shape in shapes)])
+    kinds = np.concatenate([np.zeros((0, NUM_KINDS), dtype=np.int64), *(kinds_of(shape) for shape in shapes)])
+    group = np.tile(np.arange(len(labels)), len(task) // len(labels))
+    is_there = kinds.any(axis=1)
+    found = rows(task=task[is_there], group=group[is_there], num_groups=len(labels))
+    kinds_R5 = found.add_up(kinds[is_there])
+    sums_G5B = resamples.all_sums(found, kinds_R5)
+    steps = zip(labels, of_sums(sums_G5B, num_usable(found, kinds_R5)), strict=True)
+    num_tasks = np.bincount(found.group_R, minlength=len(labels))[0]
+    return [Step(label, share.agreement) for label, share in steps], _tied(sums_G5B[0], num_tasks)
+
+
+def _own(shape: Shape) -> Ints:
+    """The kinds of each task's pairs at each distance, as rows of one table, tasks first."""
+    a, b = np.triu_indices(shape.ranks_TNK.shape[-1], k=1)
+    orders_TNP = orders(shape.ranks_TNK)
+    apart_TNP = np.minimum(abs(shape.ranks_TNK[:, :, a] - shape.ranks_TNK[:, :, b]), len(OWN_LABELS) - 1)
+    couples = permutations(range(orders_TNP.shape[1]), 2)
+    return _added_up(
+        _counted(kind_of(orders_TNP[:, i], orders_TNP[:, j]), apart_TNP[:, i], num=len(OWN_LABELS)) for i, j in couples
     )
 
 
-def _own(shape: Shape) -> Iterator[Entries]:
-    a, b = np.triu_indices(shape.ranks_TNK.shape[-1], k=1)
-    orders_TNP = orders(shape.ranks_TNK)
-    for i, j in permutations(range(orders_TNP.shape[1]), 2):
-        apart_TP = abs(shape.ranks_TNK[:, i][:, a] - shape.ranks_TNK[:, i][:, b])
-        yield _counted(shape, kind_of(orders_TNP[:, i], orders_TNP[:, j]), apart_TP, num=len(OWN_LABELS))
-
-
-def _mean(shape: Shape) -> Iterator[Entries]:
+def _mean(shape: Shape) -> Ints:
     a, b = np.triu_indices(shape.ranks_TNK.shape[-1], k=1)
     orders_TNP, sum_TK = orders(shape.ranks_TNK), shape.ranks_TNK.sum(axis=1)
     apart_TP = abs(sum_TK[:, a] - sum_TK[:, b]) // orders_TNP.shape[1]  # of whole numbers: no rounding
-    for i, j in permutations(range(orders_TNP.shape[1]), 2):
-        if i < j:
-            yield _counted(shape, kind_of(orders_TNP[:, i], orders_TNP[:, j]), apart_TP, num=len(MEAN_LABELS))
-
-
-def _counted(shape: Shape, kind_TP: Ints, apart_TP: Ints, *, num: int) -> Entries:
-    """The kinds of each task's pairs at each distance."""
-    num_tasks = len(kind_TP)
-    cell_TP = (np.arange(num_tasks)[:, None] * num + np.minimum(apart_TP, num - 1)) * NUM_KINDS + kind_TP
-    kinds = np.bincount(cell_TP.ravel(), minlength=num_tasks * num * NUM_KINDS).reshape(-1, NUM_KINDS)
-    task, group = np.repeat(shape.tasks_T, num), np.tile(np.arange(num), num_tasks)
-    is_there = kinds.any(axis=1)
-    return Entries(task[is_there], group[is_there], kinds[is_there])
-
-
-def _entries(parts: Sequence[Entries]) -> Entries:
-    nothing = np.zeros(0, dtype=np.int64)
-    return Entries(
-        np.concatenate([nothing, *(part.task_E for part in parts)]),
-        np.concatenate([nothing, *(part.group_E for part in parts)]),
-        np.concatenate([np.zeros((0, NUM_KINDS), dtype=np.int64), *(part.kinds for part in parts)]),
+    apart_TP = np.minimum(apart_TP, len(MEAN_LABELS) - 1)
+    couples = combinations(range(orders_TNP.shape[1]), 2)
+    return _added_up(
+        _counted(kind_of(orders_TNP[:, i], orders_TNP[:, j]), apart_TP, num=len(MEAN_LABELS)) for i, j in couples
     )
 
 
-def _steps(labels: Sequence[str], found: Sequence[Share]) -> list[Step]:
-    return [Step(label, share.agreement) for label, share in zip(labels, found, strict=True)]
+def _added_up(parts: Iterable[Ints]) -> Ints:
+    total: Ints = sum(parts, np.zeros((), dtype=np.int64))
+    return total
 
 
-def _tied(found: Share, num_tasks: int) -> Figure:
-    both, one = found.sums[TIED_BY_BOTH], found.sums[TIED_BY_ONE]
+def _counted(kind_TP: Ints, apart_TP: Ints, *, num: int) -> Ints:
+    num_tasks = len(kind_TP)
+    cell_TP = (np.arange(num_tasks)[:, None] * num + apart_TP) * NUM_KINDS + kind_TP
+    return np.bincount(cell_TP.ravel(), minlength=num_tasks * num * NUM_KINDS).reshape(-1, NUM_KINDS)
+
+
+def _tied(sums_5B: Floats, num_tasks: int) -> Figure:
+    both, one = sums_5B[TIED_BY_BOTH], sums_5B[TIED_BY_ONE]
     why_not = "nobody tied what another ranked too"
     return figure(ratio(both, both + one), num=(both + one)[0], num_tasks=int(num_tasks), why_not=why_not)

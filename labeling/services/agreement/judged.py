@@ -53,28 +53,59 @@ class Judged:
             yield Shape(tasks_T=tasks, labelers_TN=self.labeler_R[rows_TN], ranks_TNK=ranks_TNK)
 
 
+@dataclass(frozen=True)
+class Columns:
+    """Rankings with an order as flat arrays; `ranks` are those of one after the other."""
+
+    task_R: Ints
+    labeler_R: Ints
+    num_responses_R: Ints
+    ranks: Ints
+
+
 def judged(rows: Iterable[JudgedRow]) -> Judged:
     """One ranking per task and labeler; of two, the later in `rows` counts. Answers without an order are left out."""
-    newest = {(task, labeler): ranks for task, labeler, ranks in rows if len(ranks) > 1}
-    keys = np.array(sorted(newest), dtype=np.int64).reshape(-1, 2)
-    _, every_task_R, num_T = np.unique(keys[:, 0], return_inverse=True, return_counts=True)
-    shared = keys[num_T[every_task_R] > 1]
-    ranks = [newest[task, labeler] for task, labeler in shared.tolist()]
-    task_keys, task_R = np.unique(shared[:, 0], return_inverse=True)
-    labeler_keys, labeler_R = np.unique(shared[:, 1], return_inverse=True)
-    num_responses_R = np.fromiter(map(len, ranks), dtype=np.int64, count=len(ranks))
+    ordered = [row for row in rows if len(row[2]) > 1]
+    task, labeler, num = (
+        np.array(column, dtype=np.int64).reshape(len(ordered))
+        for column in ([row[0] for row in ordered], [row[1] for row in ordered], [len(row[2]) for row in ordered])
+    )
+    ranks = np.fromiter(chain.from_iterable(row[2] for row in ordered), dtype=np.int64)
+    return of_columns(Columns(task, labeler, num, ranks))
+
+
+def of_columns(given: Columns) -> Judged:
+    """The same, for many."""
+    chosen = _newest(given)
+    _, every_task_R, num_T = np.unique(given.task_R[chosen], return_inverse=True, return_counts=True)
+    shared = chosen[num_T[every_task_R] > 1]
+    task_keys, task_R = np.unique(given.task_R[shared], return_inverse=True)
+    labeler_keys, labeler_R = np.unique(given.labeler_R[shared], return_inverse=True)
+    num_responses_R = given.num_responses_R[shared]
     _check_lengths(task_R, num_responses_R)
+    first_rank_R = np.cumsum(num_responses_R) - num_responses_R
+    was_first_R = (np.cumsum(given.num_responses_R) - given.num_responses_R)[shared]
+    from_where = np.repeat(was_first_R - first_rank_R, num_responses_R) + np.arange(num_responses_R.sum())
     return Judged(
         task_keys=task_keys,
         labeler_keys=labeler_keys,
         num_alone=int((num_T == 1).sum()),
-        num_rankings=len(ranks),
+        num_rankings=len(shared),
         task_R=task_R,
         labeler_R=labeler_R,
         num_responses_R=num_responses_R,
-        first_rank_R=np.cumsum(num_responses_R) - num_responses_R,
-        ranks=np.fromiter(chain.from_iterable(ranks), dtype=np.int64),
+        first_rank_R=first_rank_R,
+        ranks=given.ranks[from_where],
     )
+
+
+def _newest(given: Columns) -> Ints:
+    """The rankings sorted by task and labeler, the last of each two kept."""
+    order = np.lexsort((np.arange(len(given.task_R)), given.labeler_R, given.task_R))
+    task, labeler = given.task_R[order], given.labeler_R[order]
+    is_last = np.ones(len(order), dtype=bool)
+    is_last[:-1] = (task[1:] != task[:-1]) | (labeler[1:] != labeler[:-1])
+    return order[is_last]
 
 
 def _check_lengths(task_R: Ints, num_responses_R: Ints) -> None:

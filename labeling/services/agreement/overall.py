@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from labeling.models import Project, Ranking
+from labeling.services.agreement import resampling
 from labeling.services.agreement.couples import couples
 from labeling.services.agreement.grading import TieRule
 from labeling.services.agreement.judged import JudgedRow, judged
-from labeling.services.agreement.resampling import Resamples
-from labeling.services.agreement.shares import Entries, shares
+from labeling.services.agreement.shares import shares
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,9 @@ def pairwise(rows: Iterable[JudgedRow], *, ties: TieRule = "drop", seed: int = 0
     """Agreement over every two labelers of each task and every two of its responses."""
     shared = judged(rows)
     found = couples(shared)
-    entries = Entries(task_E=found.task_C, group_E=np.zeros_like(found.task_C), kinds=found.kinds)
-    share = shares(entries, num_groups=1, resamples=Resamples(shared.num_tasks, seed=seed))[0]
+    one_group = resampling.rows(task=found.task_C, group=np.zeros_like(found.task_C), num_groups=1)
+    resamples = resampling.Resamples(shared.num_tasks, seed=seed)
+    share = shares(one_group, one_group.add_up(found.kinds), resamples=resamples)[0]
     agreement = share.agreement[ties]
     return Agreement(
         share=agreement.value,

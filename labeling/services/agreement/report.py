@@ -1,24 +1,25 @@
 """All that the agreement page shows, as plain figures that can be kept."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from labeling.models import Project, Task
-from labeling.services.agreement.couples import CREDIT, NUM_KINDS, WEIGHT
+from labeling.services.agreement.couples import CREDIT, WEIGHT
 from labeling.services.agreement.distances import ByDistance, by_distance
 from labeling.services.agreement.grading import TIE_RULES, TieRule
-from labeling.services.agreement.judged import judged
+from labeling.services.agreement.judged import Judged, of_columns
 from labeling.services.agreement.measures import Line, Measures
+from labeling.services.agreement.reading import Dated, read
 from labeling.services.agreement.scope import Coverage, Scope, counted, coverage
 
 NUM_WORST = 100
 CHUNK = 5_000
+EPOCHS_WEEKDAY = 3  # 1970-01-01 was a Thursday
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,9 @@ class Report:
 
 
 def report(project: Project, scope: Scope) -> Report:
-    """Reads every ranking of the scope: seconds where there are hundreds of thousands."""
-    dated = counted(project, scope).order_by("pk").annotate(day=TruncDate("created_at"))
-    rows = dated.values_list("task", "labeler", "ranks", "day")
-    weeks: dict[int, date] = {}
-    found = judged(_noting_weeks(rows.iterator(chunk_size=CHUNK), weeks))
+    """Reads every ranking of the scope: about a second for each hundred thousand."""
+    dated = read(counted(project, scope))
+    found = of_columns(dated.columns)
     measures = Measures(found)
     return Report(
         scope=scope,
@@ -64,26 +63,28 @@ def report(project: Project, scope: Scope) -> Report:
         overall=measures.overall(),
         labelers=sorted(measures.by_labeler(), key=_fewest_last),
         pairs=measures.by_pair(),
-        by=_by_facts(project, measures, weeks),
+        by=_by_facts(project, measures, _mondays(found, dated)),
         distances=by_distance(found, measures.resamples),
         worst={rule: worst(measures, rule) for rule in TIE_RULES},
         num_resamples=measures.resamples.num,
     )
 
 
-def _noting_weeks(rows: Iterable[Any], weeks: dict[int, date]) -> Iterable[tuple[int, int, list[int]]]:
+def _mondays(found: Judged, dated: Dated) -> list[date]:
     """A task belongs to the week (its Monday) of its last ranking: only then could anybody agree."""
-    for task, labeler, ranks, day in rows:
-        monday = day - timedelta(days=day.weekday())
-        weeks[task] = max(monday, weeks.get(task, monday))
-        yield task, labeler, ranks
+    is_shared = np.isin(dated.columns.task_R, found.task_keys)
+    last_T = np.zeros(found.num_tasks, dtype=np.int64)
+    np.maximum.at(last_T, np.searchsorted(found.task_keys, dated.columns.task_R[is_shared]), dated.day_R[is_shared])
+    days = last_T.astype("datetime64[D]")
+    mondays: list[date] = (days - (last_T + EPOCHS_WEEKDAY) % 7).tolist()
+    return mondays
 
 
-def _by_facts(project: Project, measures: Measures, weeks: dict[int, date]) -> dict[str, list[Line]]:
+def _by_facts(project: Project, measures: Measures, mondays: list[date]) -> dict[str, list[Line]]:
     task_keys = measures.judged.task_keys.tolist()
     facts = _facts(project, set(task_keys))
     found = {name: _lines(measures, [facts[task][i] for task in task_keys]) for i, name in enumerate(FACTS)}
-    found["week"] = sorted(_lines(measures, [weeks[task] for task in task_keys]), key=_by_key)
+    found["week"] = sorted(_lines(measures, list(mondays)), key=_by_key)
     found["num_responses"].sort(key=_by_key)
     return found
 
@@ -110,9 +111,8 @@ def _lines(measures: Measures, fact_T: list[Hashable]) -> list[Line]:
 
 def worst(measures: Measures, rule: TieRule, *, num: int = NUM_WORST) -> list[WorstTask]:
     """Lowest agreement first; of equals, those with more comparisons."""
-    couples, num_tasks = measures.couples, measures.judged.num_tasks
-    kinds = np.zeros((num_tasks, NUM_KINDS))
-    np.add.at(kinds, couples.task_C, couples.kinds)
+    num_tasks = measures.judged.num_tasks
+    kinds = measures.kinds_by_task()
     credit, weight = kinds @ np.array(CREDIT[rule]), kinds @ np.array(WEIGHT[rule])
     share = np.divide(credit, weight, out=np.full(num_tasks, np.inf), where=weight > 0)
     order = np.lexsort((-weight, share))[:num]

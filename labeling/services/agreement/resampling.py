@@ -1,12 +1,14 @@
 """Bootstrap over whole tasks: what people said about one task hangs together, so a task is drawn whole or not at all.
 
 A measure is a function of sums over tasks. The sums are made for the data as they are and for every resample at once,
-as one product of a sparse matrix (what each task adds to each sum) and a dense one (how often each task was drawn).
+as one product of matrices for each group: what each of its tasks adds to each sum, and how often each task was drawn.
 The seed is fixed: the same rankings give the same interval.
 
-Shapes: T tasks, S sums, B resamples; column 0 of S × (1 + B) is the data as they are.
+Shapes: T tasks, G groups, E entries, R rows (a group's tasks), S sums, B resamples; the first of 1 + B is the data as
+they are.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +23,9 @@ LEVEL = 0.95
 MIN_TASKS = 2  # for an interval
 MAX_RESAMPLES, MIN_RESAMPLES = 1_000, 200
 MAX_DRAWS = 4_000_000  # resamples × tasks: from 4,000 tasks on there are fewer resamples, and intervals are narrow
-BLOCK = 64  # resamples multiplied at once: bounds the memory
+BLOCK = 8_192  # rows multiplied at once, and
+MAX_CELLS = 4_000_000  # groups × sums × resamples held at once: both bound the memory
+WHY_NO_INTERVAL = "an interval needs two tasks"
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,35 @@ class Figure:
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
 
+@dataclass(frozen=True)
+class Rows:
+    """The tasks of each group, a row for each, sorted by group. `row_E` is the row of each entry they were made of."""
+
+    task_R: Ints
+    group_R: Ints
+    num_groups: int
+    row_E: Ints
+
+    def add_up(self, amounts: npt.NDArray[Any]) -> Floats:
+        """R × S out of E × S: what the entries of a row add up to."""
+        columns = [np.bincount(self.row_E, column, minlength=len(self.task_R)) for column in amounts.T]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(self.task_R), 0))
+
+    def num_tasks(self, counts_R: npt.NDArray[Any]) -> Ints:
+        """Tasks of each group in which something counts: an interval needs two of these."""
+        return np.bincount(self.group_R[counts_R > 0], minlength=self.num_groups)
+
+    def bounds(self) -> Ints:
+        """Where the rows of each group begin, and the last ones end."""
+        return np.searchsorted(self.group_R, np.arange(self.num_groups + 1))
+
+
+def rows(*, task: Ints, group: Ints, num_groups: int) -> Rows:
+    span = 1 + int(task.max(initial=0))
+    codes, row_E = np.unique(group * span + task, return_inverse=True)
+    return Rows(task_R=codes % span, group_R=codes // span, num_groups=num_groups, row_E=row_E)
+
+
 class Resamples:
     """How often each task was drawn, in each resample."""
 
@@ -52,16 +85,24 @@ class Resamples:
             drawn[resample] = np.bincount(draw.integers(num_tasks, size=num_tasks), minlength=num_tasks)
         self._drawn_TB = np.ascontiguousarray(drawn.T)
 
-    def sums(self, *, task: Ints, column: Ints, amount: npt.NDArray[Any], num_columns: int) -> Floats:
-        """S × (1 + B). Entry e adds `amount[e]` to sum `column[e]` whenever `task[e]` is drawn."""
-        from scipy.sparse import coo_matrix  # takes a while to load, and few processes need it
+    def sums(self, rows: Rows, amounts_RS: Floats) -> Iterator[Floats]:
+        """Some groups at a time as G × S × (1 + B): row r adds its amounts whenever its task is drawn."""
+        bounds, num_sums = rows.bounds(), amounts_RS.shape[1]
+        at_once = max(1, MAX_CELLS // max(1, num_sums * (1 + self.num)))
+        for start in range(0, rows.num_groups, at_once):
+            groups = range(start, min(start + at_once, rows.num_groups))
+            found = np.zeros((len(groups), num_sums, 1 + self.num))
+            for group in groups:
+                for first in range(bounds[group], bounds[group + 1], BLOCK):
+                    block = slice(first, min(first + BLOCK, bounds[group + 1]))
+                    drawn_RB = self._drawn_TB[rows.task_R[block]].astype(np.float64)
+                    found[group - start] += amounts_RS[block].T @ drawn_RB
+            yield found
 
-        shape = (num_columns, self.num_tasks)
-        adds = coo_matrix((amount.astype(np.float64), (column, task)), shape=shape).tocsr()
-        found = np.empty((num_columns, 1 + self.num))
-        for start in range(0, 1 + self.num, BLOCK):
-            found[:, start : start + BLOCK] = adds @ self._drawn_TB[:, start : start + BLOCK].astype(np.float64)
-        return found
+    def all_sums(self, rows: Rows, amounts_RS: Floats) -> Floats:
+        """The same as one array, where there are few groups."""
+        nothing = np.zeros((0, amounts_RS.shape[1], 1 + self.num))
+        return np.concatenate([nothing, *self.sums(rows, amounts_RS)])
 
 
 def ratio(above: Floats, below: Floats) -> Floats:
@@ -71,12 +112,33 @@ def ratio(above: Floats, below: Floats) -> Floats:
 
 
 def figure(values: Floats, *, num: float, num_tasks: int, why_not: str) -> Figure:
-    """From a measure's values: as it is, then in each resample (those in which it is undefined have no say)."""
-    value = float(values[0])
-    if np.isnan(value):
-        return Figure(None, num=round(num), num_tasks=num_tasks, why_not=why_not)
-    defined = values[1:][~np.isnan(values[1:])]
-    if num_tasks < MIN_TASKS or not len(defined):
-        return Figure(value, num=round(num), num_tasks=num_tasks, why_not="an interval needs two tasks")
-    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Figure(value, float(low), float(high), num=round(num), num_tasks=num_tasks)
+    """From a measure's values: as it is, then in each resample."""
+    return figures(values[None], num=[num], num_tasks=[num_tasks], why_not=[why_not])[0]
+
+
+def figures(values_GB: Floats, *, num: Any, num_tasks: Any, why_not: Sequence[str]) -> list[Figure]:
+    """Of each group. Resamples in which a measure is undefined have no say; `why_not` is for groups in which it is."""
+    low_G, high_G = _ends(values_GB[:, 1:])
+    found = []
+    for group, value in enumerate(values_GB[:, 0].tolist()):
+        counts = {"num": round(num[group]), "num_tasks": int(num_tasks[group])}
+        if np.isnan(value):
+            found.append(Figure(None, why_not=why_not[group], **counts))
+        elif counts["num_tasks"] < MIN_TASKS or np.isnan(low_G[group]):
+            found.append(Figure(value, why_not=WHY_NO_INTERVAL, **counts))
+        else:
+            found.append(Figure(value, float(low_G[group]), float(high_G[group]), **counts))
+    return found
+
+
+def _ends(resampled_GB: Floats) -> Floats:
+    """2 × G: the ends of each interval, NaN where no resample has a value."""
+    levels = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    ends = np.full((2, len(resampled_GB)), np.nan)
+    is_nan_GB = np.isnan(resampled_GB)
+    is_whole_G = ~is_nan_GB.any(axis=1)
+    if is_whole_G.any():
+        ends[:, is_whole_G] = np.quantile(resampled_GB[is_whole_G], levels, axis=1)
+    for group in np.flatnonzero(~is_whole_G & ~is_nan_GB.all(axis=1)):
+        ends[:, group] = np.quantile(resampled_GB[group, ~is_nan_GB[group]], levels)
+    return ends

@@ -1,33 +1,19 @@
 """Pairwise agreement under each tie rule, for any groups of counted pairs.
 
-Shapes: E entries (a task's pairs in a group, by kind), G groups, B resamples.
+Shapes: G groups, R rows (a group's tasks), B resamples.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from labeling.services.agreement.couples import CREDIT, NUM_KINDS, TIED_BY_BOTH, WEIGHT
+from labeling.services.agreement.couples import CREDIT, TIED_BY_BOTH, WEIGHT
 from labeling.services.agreement.grading import TIE_RULES, TieRule
 from labeling.services.agreement.judged import Ints
-from labeling.services.agreement.resampling import Figure, Floats, Resamples, figure, ratio
+from labeling.services.agreement.resampling import Figure, Floats, Resamples, Rows, figures, ratio
 
 NOBODY = "no task was ranked by two people"
 ALL_TIED = "everything that two people compared was tied"
-
-
-@dataclass(frozen=True)
-class Entries:
-    task_E: Ints
-    group_E: Ints
-    kinds: Ints  # E × 5
-
-    def num_tasks(self, counts_E: Ints, *, num_groups: int) -> Ints:
-        """Tasks of each group in which something counts: an interval needs two of these."""
-        counts = counts_E > 0
-        span = 1 + int(self.task_E.max(initial=0))
-        seen = np.unique(self.group_E[counts] * span + self.task_E[counts])
-        return np.bincount(seen // span, minlength=num_groups)
 
 
 @dataclass(frozen=True)
@@ -37,31 +23,36 @@ class Share:
     agreement: dict[TieRule, Figure]
     num_pairs: int
     num_tied: int
-    sums: Floats  # 5 × (1 + B)
 
 
-def shares(entries: Entries, *, num_groups: int, resamples: Resamples) -> list[Share]:
-    sums = resamples.sums(
-        task=np.repeat(entries.task_E, NUM_KINDS),
-        column=(entries.group_E[:, None] * NUM_KINDS + np.arange(NUM_KINDS)).ravel(),
-        amount=entries.kinds.ravel(),
-        num_columns=num_groups * NUM_KINDS,
-    ).reshape(num_groups, NUM_KINDS, 1 + resamples.num)
-    usable = {
-        rule: entries.num_tasks(entries.kinds @ np.array(WEIGHT[rule]), num_groups=num_groups) for rule in TIE_RULES
-    }
+def shares(rows: Rows, kinds_R5: Floats, *, resamples: Resamples) -> list[Share]:
+    """`kinds_R5` are the pairs of each row, by kind."""
+    usable = num_usable(rows, kinds_R5)
+    found: list[Share] = []
+    for sums_G5B in resamples.sums(rows, kinds_R5):
+        found += of_sums(sums_G5B, {rule: num_G[len(found) :] for rule, num_G in usable.items()})
+    return found
+
+
+def num_usable(rows: Rows, kinds_R5: Floats) -> dict[TieRule, Ints]:
+    """Tasks of each group in which a pair counts."""
+    return {rule: rows.num_tasks(kinds_R5 @ np.array(WEIGHT[rule])) for rule in TIE_RULES}
+
+
+def of_sums(sums_G5B: Floats, num_tasks: dict[TieRule, Ints]) -> list[Share]:
+    as_it_is_G5 = sums_G5B[:, :, 0]
+    why_not = [ALL_TIED if kinds.sum() else NOBODY for kinds in as_it_is_G5]
+    agreement = {rule: _figures(sums_G5B, rule, num_tasks[rule], why_not) for rule in TIE_RULES}
     return [
         Share(
-            agreement={rule: _figure(sums[g], rule, num_tasks=int(usable[rule][g])) for rule in TIE_RULES},
-            num_pairs=round(sums[g, :, 0].sum()),
-            num_tied=round(sums[g, TIED_BY_BOTH:, 0].sum()),
-            sums=sums[g],
+            agreement={rule: agreement[rule][group] for rule in TIE_RULES},
+            num_pairs=round(kinds.sum()),
+            num_tied=round(kinds[TIED_BY_BOTH:].sum()),
         )
-        for g in range(num_groups)
+        for group, kinds in enumerate(as_it_is_G5)
     ]
 
 
-def _figure(kinds: Floats, rule: TieRule, *, num_tasks: int) -> Figure:
-    credit, weight = np.array(CREDIT[rule]) @ kinds, np.array(WEIGHT[rule]) @ kinds
-    why_not = ALL_TIED if kinds[:, 0].sum() else NOBODY
-    return figure(ratio(credit, weight), num=weight[0], num_tasks=num_tasks, why_not=why_not)
+def _figures(sums_G5B: Floats, rule: TieRule, num_tasks: Ints, why_not: list[str]) -> list[Figure]:
+    credit_GB, weight_GB = np.array(CREDIT[rule]) @ sums_G5B, np.array(WEIGHT[rule]) @ sums_G5B
+    return figures(ratio(credit_GB, weight_GB), num=weight_GB[:, 0], num_tasks=num_tasks, why_not=why_not)

@@ -12,7 +12,7 @@ Shapes: M models, S sets, T tasks, B resamples.
 
 import numpy as np
 
-from labeling.services.agreement.resampling import Resamples
+from labeling.services.agreement.resampling import Resamples, rows
 from labeling.services.leaderboard.choices import Choices, Floats
 
 PRIOR = 0.5  # wins, and as many losses, of each model against one of strength 1
@@ -35,12 +35,12 @@ def strengths(choices: Choices, *, prior: float = PRIOR) -> Floats:
 def resampled(choices: Choices, log_M: Floats, resamples: Resamples, *, prior: float = PRIOR) -> Floats:
     """M × (1 + B): the strengths, then those of each resample."""
     gradient_TM = choices.taken_TM - choices.times_TS @ _chances(choices, log_M)
-    task, model = np.nonzero(gradient_TM)
-    amount = gradient_TM[task, model]
-    gradient_MB = resamples.sums(task=task, column=model, amount=amount, num_columns=choices.num_models)
-    gradient_MB += _prior_gradient(log_M, prior)[:, None]
+    tasks_T = np.arange(len(gradient_TM))
+    (gradient_MB,) = resamples.all_sums(rows(task=tasks_T, group=np.zeros_like(tasks_T), num_groups=1), gradient_TM)
+    gradient_MB = gradient_MB + _prior_gradient(log_M, prior)[:, None]
     step_MB = np.linalg.lstsq(_curvature(choices, log_M, prior), gradient_MB, rcond=None)[0]
-    return log_M[:, None] + step_MB
+    strengths_MB: Floats = log_M[:, None] + step_MB
+    return strengths_MB
 
 
 def _chances(choices: Choices, log_M: Floats) -> Floats:

@@ -119,13 +119,8 @@ def figure(items: Sequence[Graded], *, why_not: str) -> Figure:
     agreed = np.array([item.share * item.num_pairs for item in items], dtype=np.float64)
     if not len(items):
         return Figure(None, why_not=why_not)
-    tasks = np.arange(len(items))
-    sums = resampling.Resamples(len(items)).sums(
-        task=np.tile(tasks, 2),
-        column=np.repeat([0, 1], len(items)),
-        amount=np.concatenate([agreed, num_pairs]),
-        num_columns=2,
-    )
+    one_group = resampling.rows(task=np.arange(len(items)), group=np.zeros(len(items), dtype=np.int64), num_groups=1)
+    (sums,) = resampling.Resamples(len(items)).all_sums(one_group, np.stack([agreed, num_pairs], axis=1))
     values = resampling.ratio(sums[0], sums[1])
     return resampling.figure(values, num=float(num_pairs.sum()), num_tasks=len(items), why_not=why_not)
 

@@ -13,10 +13,10 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Now
 
 from labeling.models import MAX_RESPONSES_FOR_PEOPLE, Project, Ranking, Review, Slot, Task, User
-from labeling.services import answers, assignments
+from labeling.services import answers, assignments, drafts
 from labeling.services.agreement import grading
 from labeling.services.answers import Answer
 
@@ -134,6 +134,12 @@ def take(*, review: Review, reviewer: User) -> bool:
     return found.update(state=Review.State.HELD, reviewer=reviewer, held_until=Now() + lease) == 1
 
 
+def hold_longer(*, review: Review, reviewer: User) -> bool:
+    """While somebody works on it. False: it is not theirs."""
+    held = Review.objects.filter(pk=review.pk, state=Review.State.HELD, reviewer=reviewer)
+    return held.update(held_until=Greatest(F("held_until"), Now() + LEASE)) == 1
+
+
 def give_back(*, review: Review, reviewer: User) -> bool:
     """Not now. Only before one has ranked: afterwards one knows too much to leave it to somebody else."""
     if own_ranking(review=review, reviewer=reviewer):
@@ -169,6 +175,7 @@ def rank(*, review: Review, reviewer: User, idempotency_key: str, answer: Answer
     columns = answers.to_columns(task=task, displayed=displayed, answer=answer)
     ranking = Ranking(task=task, labeler=reviewer, idempotency_key=idempotency_key, **columns)
     ranking.save(force_insert=True)
+    drafts.forget(task=task, labeler=reviewer)
     Review.objects.filter(pk=held.pk).update(held_until=Now() + LEASE_AFTER_RANKING)
     return ranking
 
@@ -188,15 +195,20 @@ def decide(
     Review.objects.filter(pk=held.pk, state=Review.State.HELD, reviewer=reviewer).update(
         state=Review.State.DONE, ranking=ranking, note=note.strip()[:5_000], held_until=None, decided_at=Now()
     )
+    drafts.forget(task=task, labeler=reviewer)
     held.refresh_from_db()
     return held
 
 
+@transaction.atomic
 def dismiss(*, review: Review, by: User, note: str) -> bool:
     """Not needed: nothing changes for the task. False if somebody else has it, or it is decided."""
     free = Review.objects.filter(_free() | Q(state=Review.State.HELD, reviewer=by), pk=review.pk)
     changes = {"reviewer": by, "held_until": None, "note": note.strip()[:5_000], "decided_at": Now()}
-    return free.update(state=Review.State.DISMISSED, **changes) == 1
+    is_dismissed = free.update(state=Review.State.DISMISSED, **changes) == 1
+    if is_dismissed:
+        drafts.forget(task=review.task, labeler=by)
+    return is_dismissed
 
 
 def voices(review: Review) -> list[Voice]:

@@ -1,4 +1,4 @@
-// Labels of a prompt: a key ticks each, 0 says that none holds.
+// Labels of a prompt: a key ticks each, 0 (and the key for "none") says that none holds.
 
 import { announce } from "./announce.js";
 import { openSheets } from "./sheet.js";
@@ -25,6 +25,9 @@ openSheets("annotate", ["annotate"], (form, { signal, changed }) => {
     announce(form, `${box.parentElement.querySelector(".label-text").textContent}: ${box.checked ? "yes" : "no"}.`);
     changed();
   }
-  const keys = Object.fromEntries([...boxes, none].filter((box) => box.dataset.key).map((box) => [box.dataset.key, () => toggle(box)]));
-  return { read, fill, check, keys };
+  const boxOf = new Map([...boxes, none].filter((box) => box.dataset.key).map((box) => [box.dataset.key, box]));
+  const always = Object.fromEntries([...boxOf.keys()].map((key) => [key, `label ${key}`]));
+  const actions = Object.fromEntries([...boxOf].map(([key, box]) => [`label ${key}`, () => toggle(box)]));
+  const digit = (number) => boxOf.has(String(number)) && toggle(boxOf.get(String(number)));
+  return { read, fill, check, always, actions: { ...actions, digit, none: () => toggle(none) } };
 });

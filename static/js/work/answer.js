@@ -12,12 +12,14 @@ export function readAnswer(form, letters) {
     }),
     notes: byLetter((letter) => form.elements[`note_${letter}`].value || null),
     note: form.elements.note.value,
+    ...Object.fromEntries(also(form).map((field) => [field.name, field.value])),
   };
 }
 
 export function fillAnswer(form, letters, said) {
   form.elements.outcome.checked = said.outcome === "none_acceptable";
   form.elements.note.value = said.note ?? "";
+  for (const field of also(form)) if (field.type !== "hidden") field.value = said[field.name] ?? "";
   for (const letter of letters) {
     form.elements[`rank_${letter}`].value = said.ranks?.[letter] ?? "";
     for (const radio of boxes(form, `rating_${letter}`)) radio.checked = Number(radio.value) === said.ratings?.[letter];
@@ -26,4 +28,6 @@ export function fillAnswer(form, letters, said) {
   }
 }
 
+/* Fields that only some pages have, such as a reviewer's reason. */
+const also = (form) => [...form.querySelectorAll("[data-also]")];
 const boxes = (form, name) => [...form.querySelectorAll("input")].filter((input) => input.name === name);

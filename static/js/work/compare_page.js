@@ -64,12 +64,13 @@ openSheets("compare", ["compare"], (form, { signal, submit, changed }) => {
   bindMarks(form, signal);
   show();
   const check = () => (verdict() ? null : "Say which is better, that they tie, or that both are bad.");
-  const keys = {
-    ArrowLeft: () => choose("left"), 1: () => choose("left"), ArrowRight: () => choose("right"), 2: () => choose("right"),
-    "=": () => choose("tie"), t: () => choose("tie"), n: () => choose("both_bad"), f: flag, Enter: submit,
-    c: () => form.querySelector("[data-mark]").click(),
+  const bySide = { 1: "left", 2: "right" };
+  const actions = {
+    left: () => choose("left"), right: () => choose("right"), digit: (digit) => bySide[digit] && choose(bySide[digit]),
+    tie: () => choose("tie"), none: () => choose("both_bad"), flags: flag, enter: submit,
+    compare: () => form.querySelector("[data-mark]").click(),
   };
-  return { read, fill, check, keys };
+  return { read, fill, check, always: { Enter: "enter" }, actions };
 });
 
 function bindMarks(form, signal) {

@@ -13,6 +13,17 @@ export function bindDialogs(form, { signal }) {
   }, { signal });
 }
 
+export function openDialog(id) {
+  document.getElementById(id)?.showModal();
+}
+
+export function openSkip(form) {
+  const skip = form.querySelector("[data-skip]");
+  if (!skip) return;
+  skip.open = true;
+  skip.querySelector("select, input").focus();
+}
+
 export function foldPrompt(form) {
   const button = form.querySelector("[data-prompt-more]");
   const section = button?.closest(".work-prompt");

@@ -117,7 +117,7 @@ export class Guided {
 
   #key(event) {
     const name = nameOf(event);
-    const said = { ArrowLeft: "left", 1: "left", ArrowRight: "right", 2: "right", 0: "tie", [this.keys.tie]: "tie" }[name];
+    const said = { 1: "left", 2: "right", 0: "tie", [this.keys.left]: "left", [this.keys.right]: "right", [this.keys.tie]: "tie" }[name];
     if (said && !event.repeat) { event.preventDefault(); this.say(said); }
     if (name === this.keys.undo) { event.preventDefault(); this.undo(); }
   }

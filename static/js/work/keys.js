@@ -3,21 +3,19 @@
 
 const isTyping = (target) => target.closest?.("textarea, select, input:not([type=checkbox], [type=radio])");
 const hasOwnUse = (target) => target.closest?.("button, a, summary, input, label");
-// These work beside the chosen ones, whatever those are.
-const ALWAYS = { ArrowUp: "previous", ArrowDown: "next", Enter: "expand" };
-
 /* {action: key} of this page. */
 export function ownKeys(form) {
   return JSON.parse(form.querySelector("[data-own-keys] script").textContent);
 }
 
-/* `actions`: action → function; `digit` gets the digit. Keys that a focused control needs itself are left to it. */
-export function bindKeys(keys, actions, { signal }) {
-  const actionOf = { ...ALWAYS, ...Object.fromEntries(Object.entries(keys).map(([action, key]) => [key, action])) };
+/* `actions`: action → function; `digit` gets the digit. `always`: key → action, beside the chosen ones, whatever those
+   are. Keys that a focused control needs itself are left to it. */
+export function bindKeys(keys, actions, { always = {}, signal }) {
+  const actionOf = { ...always, ...Object.fromEntries(Object.entries(keys).map(([action, key]) => [key, action])) };
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
     const name = nameOf(event);
-    const goesAnywhere = name === "Ctrl+Enter"; // no field has a use for it
+    const goesAnywhere = name === "Ctrl+Enter" || /^F\d+$/.test(name); // no field has a use for them
     if (!goesAnywhere && (isTyping(event.target) || event.ctrlKey || event.metaKey || event.altKey)) return;
     if (["Enter", "Space", "ArrowUp", "ArrowDown"].includes(name) && hasOwnUse(event.target)) return;
     if (event.repeat && !name.startsWith("Arrow")) return;

@@ -7,7 +7,7 @@ import { Board } from "./board.js";
 import { startClock } from "./clock.js";
 import { Compare } from "./compare.js";
 import { bindBanner } from "./connection.js";
-import { bindDialogs, foldPrompt, standBelowBar } from "./dialogs.js";
+import { bindDialogs, foldPrompt, openDialog, openSkip, standBelowBar } from "./dialogs.js";
 import { bindDrag } from "./drag.js";
 import { keepDraft } from "./drafts.js";
 import { Guided } from "./guided.js";
@@ -15,8 +15,10 @@ import { bindKeys, ownKeys } from "./keys.js";
 import { keepLease } from "./lease.js";
 import { Moves } from "./moves.js";
 import { bindSending } from "./sending.js";
+import { sendByForm } from "./send_form.js";
 import { showToday } from "./today.js";
 
+const ALWAYS = { ArrowUp: "previous", ArrowDown: "next", Enter: "expand" }; // beside the chosen keys
 const NARROW = matchMedia("(max-width: 43.74rem)");
 let page; // ends what the last task's page had going
 
@@ -104,14 +106,7 @@ function start() {
     none.dispatchEvent(new Event("change", { bubbles: true }));
     announce(form, none.checked ? "None is acceptable." : "Some are acceptable.");
   };
-  const openSkip = () => {
-    const skip = form.querySelector("[data-skip]");
-    if (!skip) return;
-    skip.open = true;
-    skip.querySelector("select").focus();
-  };
   const guided = form.querySelector("#guided") && new Guided(form, board, { keys, onRanks: (ranks) => moves.placeAll(ranks) });
-  const openDialog = (id) => { const dialog = document.getElementById(id); if (dialog) dialog.showModal(); };
   const here = () => board.current ?? board.order()[0];
 
   form.addEventListener("change", (event) => {
@@ -146,18 +141,18 @@ function start() {
   bindDialogs(form, { signal });
   foldPrompt(form);
   standBelowBar(form, { signal });
-  if (board.isReadOnly) { bindKeys(keys, lookOnly, { signal }); refresh(); return; }
+  if (board.isReadOnly) { bindKeys(keys, lookOnly, { always: ALWAYS, signal }); refresh(); return; }
 
-  saved.draft = form.dataset.work === "rank" ? keepDraft(form, { read: draftOf, fill, signal }) : null;
-  const submit = form.dataset.work === "rank" ? sendByApi() : sendByForm();
+  saved.draft = form.dataset.apiDraft ? keepDraft(form, { read: draftOf, fill, signal }) : null;
+  const { submit } = form.dataset.work === "rank" ? sendByApi() : sendByForm(form, { check, clock, draft: saved.draft, signal });
   bindKeys(keys, {
     ...lookOnly,
     digit: (digit) => (moves.isRating ? moves.rate(here(), digit) : moves.put(here(), digit)),
     take_off: () => moves.takeOff(here()), tie: () => moves.tie(here()),
     up: () => moves.step(here(), -1), down: () => moves.step(here(), 1),
-    guided: () => guided?.open(), flags: toggleRemarks, none: toggleNone, skip: openSkip, phase: () => moves.switchPhase(),
+    guided: () => guided?.open(), flags: toggleRemarks, none: toggleNone, skip: () => openSkip(form), phase: () => moves.switchPhase(),
     undo: () => moves.undo(), submit,
-  }, { signal });
+  }, { always: ALWAYS, signal });
   bindDrag(form, board, { onDropped: (letter, before) => moves.noteOutside(letter, before) });
   new ResizeObserver(() => board.measure()).observe(form);
   refresh();
@@ -172,17 +167,7 @@ function start() {
     keepLease(form, { clock, ahead, signal });
     bindBanner(form, { signal });
     showToday(form);
-    return bindSending(form, { read, fill, check, draft: saved.draft, ahead, clock, start, signal }).submit;
-  }
-
-  function sendByForm() {
-    form.addEventListener("submit", (event) => {
-      const missing = check();
-      if (missing) { event.preventDefault(); announce(form, missing); form.querySelector("[data-errors]").textContent = missing; return; }
-      form.elements.active_seconds.value = clock.seconds();
-      form.elements.client_time.value = new Date().toISOString();
-    }, { signal });
-    return () => form.requestSubmit(form.querySelector("[data-submit]"));
+    return bindSending(form, { read, fill, check, draft: saved.draft, ahead, clock, start, signal });
   }
 }
 

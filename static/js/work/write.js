@@ -1,48 +1,21 @@
-// Writing an answer: preview as it will read, draft, next task ahead.
+// Writing an answer: preview as it will read.
 
 import { send } from "./api.js";
-import { fetchAhead } from "./ahead.js";
-import { startClock } from "./clock.js";
-import { bindBanner } from "./connection.js";
-import { bindDialogs, foldPrompt, standBelowBar } from "./dialogs.js";
-import { keepDraft } from "./drafts.js";
-import { bindKeys } from "./keys.js";
-import { keepLease } from "./lease.js";
-import { bindSending } from "./sending.js";
-import { showToday } from "./today.js";
+import { openSheets } from "./sheet.js";
 
-let page;
-
-function start() {
-  page?.abort();
-  page = new AbortController();
-  const { signal } = page;
-  const form = document.querySelector("form[data-work=write]");
-  const text = form.elements.text;
-  const clock = startClock(form, { signal });
-  const read = () => ({ text: text.value, note: form.elements.note.value });
+openSheets("write", ["demonstrate"], (form, { signal }) => {
+  const { text, note } = form.elements;
+  const read = () => ({ text: text.value, note: note.value });
   const fill = (said) => {
     text.value = said.text ?? "";
-    form.elements.note.value = said.note ?? "";
-    clock.atLeast(said.active_seconds);
+    note.value = said.note ?? "";
     text.dispatchEvent(new CustomEvent("podium:filled"));
   };
-  const draft = keepDraft(form, { read: () => ({ ...read(), active_seconds: clock.seconds() }), fill, signal });
-  const ahead = fetchAhead(form, { kinds: ["demonstrate"], signal });
   const check = () => (text.value.trim() ? null : "Write an answer first.");
-  keepLease(form, { clock, ahead, signal });
-  bindBanner(form, { signal });
-  showToday(form);
-  const { submit } = bindSending(form, { read, fill, check, draft, ahead, clock, start, signal });
-  bindDialogs(form, { signal });
-  foldPrompt(form);
-  standBelowBar(form, { signal });
-  bindKeys({ submit: "Ctrl+Enter" }, { submit }, { signal });
-  form.querySelector("[data-plain]")?.setAttribute("hidden", "");
-  form.classList.add("work--live");
   livePreview(form, text, signal);
   text.focus({ preventScroll: true });
-}
+  return { read, fill, check };
+});
 
 /* The preview stays open and follows the text, once asked for. */
 function livePreview(form, text, signal) {
@@ -60,16 +33,16 @@ function livePreview(form, text, signal) {
     const num = text.value.trim() ? text.value.trim().split(/\s+/).length : 0;
     count.textContent = `${num} word${num === 1 ? "" : "s"}`;
   };
-  form.querySelector("[data-preview-button]").addEventListener("click", (event) => {
+  const button = form.querySelector("[data-preview-button]");
+  const name = () => { button.textContent = panel.hidden ? "Preview" : "Hide preview"; };
+  button.addEventListener("click", (event) => {
     event.preventDefault();
     panel.hidden = !panel.hidden;
-    event.target.textContent = panel.hidden ? "Preview" : "Hide preview";
+    name();
     draw();
   }, { signal });
+  name();
   text.addEventListener("input", () => { tell(); clearTimeout(timer); timer = setTimeout(draw, 400); }, { signal });
   text.addEventListener("podium:filled", () => { tell(); draw(); }, { signal });
   tell();
 }
-
-window.addEventListener("popstate", () => location.reload());
-start();

@@ -23,7 +23,7 @@ openSheets("write_prompt", ["write_prompt"], (form, { signal, changed }) => {
   bindPairs(form, { signal, onChange: changed });
   bindHints(form, read, signal);
   field("instruction").focus({ preventScroll: true });
-  return { read, fill, check, keys: {} };
+  return { read, fill, check };
 });
 
 /* Asked for when the typing rests. Without a network there are none. */

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from labeling import jobs
 from labeling.models import Membership, Model, Prompt, Ranking, RankingVoid, Response, Role, Task, User
 from tests.labeling.conftest import People
 
@@ -171,6 +172,15 @@ def test_while_a_job_counts_the_page_says_so_and_asks_again(
     assert ranked
     monkeypatch.setattr("labeling.services.kept.MAX_AT_ONCE", 1)
     monkeypatch.setattr("labeling.services.bell.ring", lambda job, row_id: None)
-    answer = as_(people.manager).get(reverse(name, args=["tea"]))
-    assert answer.status_code == 202
-    assert 'http-equiv="refresh"' in answer.content.decode()
+    address = reverse(name, args=["tea"])
+    client, part = as_(people.manager), {"HX-Request": "true"}
+    page = client.get(address, {"weeks": "4"})
+    assert page.status_code == 202
+    assert f'hx-get="{address}?weeks=4"' in page.content.decode()
+    assert 'http-equiv="refresh"' in page.content.decode()  # without scripts
+    waiting = client.get(address, {"weeks": "4"}, headers=part)
+    assert (waiting.status_code, b"<html" in waiting.content, waiting.headers.get("HX-Refresh")) == (202, False, None)
+    jobs.make_reports(people.project.pk)
+    assert client.get(address, {"weeks": "4"}, headers=part).headers["HX-Refresh"] == "true"
+    ready = client.get(address, {"weeks": "4"})
+    assert (ready.status_code, b'id="counting"' in ready.content) == (200, False)

@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from labeling.models import Ranking, Review, Role, Slot, Snapshot
 from labeling.services import agreement, answers, assignments, rankings, snapshots
-from labeling.services.quality import reviews
+from labeling.services.quality import references, reviews
 from labeling.services.quality.reviews import ReviewError
 from labeling.services.snapshots.rows import plan
 from tests.labeling.quality.conftest import newcomer, places, rank, switch
@@ -89,8 +89,8 @@ def test_no_review_of_a_task_of_another_project_or_of_a_known_answer(people, ask
     (task,) = ask()
     elsewhere = people.stranger.memberships.get().project
     assert reviews.open_many(project=elsewhere, task_ids=[task.pk], reason="asked") == 0
-    type(task).objects.filter(pk=task.pk).update(purpose="gold")
-    assert reviews.open_many(project=people.project, task_ids=[task.pk], reason="asked") == 0
+    known = references.use_as_known_answer(task=task, user=people.manager)
+    assert reviews.open_many(project=people.project, task_ids=[known.pk], reason="asked") == 0
     assert not Review.objects.exists()
 
 
@@ -274,8 +274,7 @@ def test_what_a_held_out_labeler_said_stays_a_test(people, torn):
 
 def test_tests_of_the_labeler_never_train(people, torn, ask):
     (task,) = ask()
-    type(task).objects.filter(pk=task.pk).update(purpose="gold")
-    rank(task, people.labeler, [2, 1, 3])
+    rank(references.use_as_known_answer(task=task, user=people.manager), people.labeler, [2, 1, 3])
     ranks, left_out = frozen(people)
     assert ranks == [[1, 2, 3], [3, 2, 1]]
     assert left_out == {"not work: qualification, known answer or repeat": 1}
@@ -354,7 +353,7 @@ def test_another_reviewers_review_is_not_shown(client, people, page):
 
 def test_not_needed_leaves_the_task_as_it_is(client, people, page):
     client.get(page)
-    client.post(page, {"action": "dismiss", "review_note": "Both orders are fine."})
+    client.post(page, {"action": "dismiss", "dismiss_note": "Both orders are fine."})
     review = Review.objects.get()
     assert (review.state, review.ranking, review.note) == ("dismissed", None, "Both orders are fine.")
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from labeling.models import Ranking, Response, Task
-from labeling.services import asking
+from labeling.services import asking, rankings
 from tests.labeling.conftest import People
 from tests.labeling.writing.conftest import as_
 
@@ -93,3 +93,50 @@ def test_without_a_verdict_nothing_is_taken(two_models: Any) -> None:
     assert answer.status_code == 422
     assert b"Say which is better" in answer.content
     assert not Ranking.objects.exists()
+
+
+def compared(people: Any, verdict: str = "left", **fields: str) -> Ranking:
+    compare(people)
+    path = f"/p/tea/work/task/{Task.objects.get().uid}/"
+    as_(people.labeler).post(path, {"verdict": verdict, "idempotency_key": "k", **fields})
+    return Ranking.objects.get()
+
+
+def test_a_comparison_is_changed_on_its_own_page_with_the_earlier_answer_filled_in(two_models: Any) -> None:
+    given = compared(two_models, "right", note="Close.", note_B="Clearer.")
+    client, path = as_(two_models.labeler), f"/p/tea/work/history/ranking/{given.uid}/"
+    page = client.get(path).content.decode()
+    assert 'data-side="A"' in page
+    assert 'name="rank_A"' not in page
+    assert 'value="right" autocomplete="off" checked' in page
+    assert "Clearer." in page
+    assert "new-lab" not in page
+    client.post(path, {"verdict": "tie", "note": "Equal.", "idempotency_key": "again"})
+    revised = Ranking.objects.get(revision=2)
+    assert (revised.ranks, revised.note, revised.slot_id) == ([1, 1], "Equal.", given.slot_id)
+    assert revised.displayed == given.displayed
+    client.post(f"/p/tea/work/history/ranking/{revised.uid}/", {"verdict": "both_bad", "idempotency_key": "third"})
+    assert Ranking.objects.get(revision=3).outcome == "none_acceptable"
+
+
+def test_a_change_without_a_verdict_is_refused_and_keeps_what_was_typed(two_models: Any) -> None:
+    given = compared(two_models)
+    path = f"/p/tea/work/history/ranking/{given.uid}/"
+    answer = as_(two_models.labeler).post(path, {"note": "Hm.", "idempotency_key": "again"})
+    assert answer.status_code == 422
+    assert b"Say which is better" in answer.content
+    assert b"Hm." in answer.content
+    assert Ranking.objects.count() == 1
+
+
+def test_a_comparison_that_is_not_among_the_last_ones_can_only_be_looked_at(
+    two_models: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = compared(two_models)
+    monkeypatch.setattr(rankings, "NUM_EDITABLE", 0)
+    client, path = as_(two_models.labeler), f"/p/tea/work/history/ranking/{given.uid}/"
+    page = client.get(path).content.decode()
+    assert "Save the change" not in page
+    assert "data-verdict disabled" in page
+    assert client.post(path, {"verdict": "right", "idempotency_key": "again"}).status_code == 422
+    assert Ranking.objects.count() == 1

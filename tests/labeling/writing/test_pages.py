@@ -158,6 +158,16 @@ def test_history_shows_and_changes_what_was_given(people: People, ask: Any, ask_
     assert PromptAnnotation.objects.get(revision=2).labels == []
 
 
+def test_enter_in_a_field_of_a_past_answer_changes_nothing(people: People, ask: Any, ask_labels: Any) -> None:
+    written, annotated = write(ask()[0], people.labeler), label(ask_labels(), people.labeler, "Ambiguous")
+    client = as_(people.labeler)
+    typed = {"action": "look", "idempotency_key": "r"}
+    page = client.post(f"/p/tea/work/history/prompt/{written.uid}/", {**typed, "instruction": "Half a"})
+    assert b"Half a" in page.content
+    client.post(f"/p/tea/work/history/labels/{annotated.uid}/", {**typed, "is_none": "1"})
+    assert (WrittenPrompt.objects.count(), PromptAnnotation.objects.count()) == (1, 1)
+
+
 def test_somebody_elses_answers_are_not_found(people: People, ask: Any, ask_labels: Any) -> None:
     written, annotated = write(ask()[0], people.labeler), label(ask_labels(), people.labeler, "Ambiguous")
     client = as_(people.labeler2)

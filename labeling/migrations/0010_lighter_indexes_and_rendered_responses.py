@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0008_quality_triggers'),
+        ('labeling', '0009_tests_survey_releases_and_looks'),
     ]
 
     operations = [
