@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api import serializers as s
-from labeling.api.base import LabelingView, describe
+from labeling.api.base import LabelingView, describe, written
 from labeling.models import Review, Role
 from labeling.services.quality import review_drafts
 
@@ -17,7 +17,7 @@ class ReviewDraftView(LabelingView):
 
     @describe(responses=s.DraftSerializer, summary="What you have not sent yet of a review")
     def get(self, request: Request, slug: str, uid: uuid.UUID) -> Response:
-        return Response(s.DraftSerializer(self._kept(self._review(uid))).data)
+        return Response(written(s.DraftSerializer, self._kept(self._review(uid))))
 
     @describe(
         request=s.DraftSerializer,
@@ -25,12 +25,12 @@ class ReviewDraftView(LabelingView):
         summary="Keep what is not sent yet of a review that you hold",
     )
     def put(self, request: Request, slug: str, uid: uuid.UUID) -> Response:
-        data = self.read(s.DraftSerializer(data=request.data))
+        data = self.read(s.DraftSerializer)
         review = self._review(uid)
         is_saved = review_drafts.save(review=review, reviewer=self.labeler, **data)
         kept = self._kept(review)
         answer = {"is_saved": is_saved, "version": kept.version, "saved_at": kept.saved_at}
-        return Response(s.DraftSavedSerializer(answer).data)
+        return Response(written(s.DraftSavedSerializer, answer))
 
     def _review(self, uid: uuid.UUID) -> Review:
         reviews = Review.objects.filter(project=self.project, reviewer=self.labeler)

@@ -1,3 +1,8 @@
+"""Indexes that others cover go, since each is written with every slot and ranking; rendered responses get a table.
+
+Uniqueness of a key moves from the column to a constraint: the column brought an index for LIKE along.
+"""
+
 import django.db.models.deletion
 from django.db import migrations, models
 
