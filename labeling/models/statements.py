@@ -109,12 +109,12 @@ def insert(instance: Model) -> None:
 @cache
 def _shape(model: type[Model]) -> tuple[list[str], list[str], list[tuple[int, Callable[[Any], Any]]]]:
     fields = model._meta.concrete_fields
-    converters = [
-        (index, lambda value, read=converter: read(value, None, connection))
-        for index, field in enumerate(fields)
-        if (converter := getattr(field, "from_db_value", None))
-    ]
+    converters = [(i, _reader(field)) for i, field in enumerate(fields) if hasattr(field, "from_db_value")]
     return [field.attname for field in fields], [f'"{field.column}"' for field in fields], converters
+
+
+def _reader(field: Any) -> Callable[[Any], Any]:
+    return lambda value: field.from_db_value(value, None, connection)
 
 
 @cache
