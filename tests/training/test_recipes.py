@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from training.contract import configs
 from training.contract.configs import OVERRIDES
+from training.engine import memory
 
 RECIPES = Path(configs.__file__).parents[2] / "recipes"
 FILES = sorted(RECIPES.glob("**/*.json"))
@@ -61,3 +64,24 @@ def test_the_papers_recipes_say_all_that_the_paper_preset_says(path: Path) -> No
         del preset["selection_max_prompts"]  # no reward model selects these
     said = configs.dump(configs.load(stage_of(path), path))
     assert {name: said[name] for name in preset} == preset
+
+
+SIZES = {"one-gpu-0.5b": "0.5B (Qwen2.5)", "one-gpu-1.5b": "1.5B (Qwen2.5)", "one-gpu-8b": "8B (Llama 3)"}
+
+
+@pytest.mark.parametrize("folder", [path for path in LOOPS if path.name in SIZES], ids=lambda folder: folder.name)
+@pytest.mark.parametrize("name", ["sft", "reward", "ppo"])
+def test_one_gpu_recipes_fit_into_80_gigabytes_by_the_table_of_memory(folder: Path, name: str) -> None:
+    config = configs.dump(configs.load(name, folder / f"{name}.json"))
+    row = config["max_prompt_tokens"] + config.get("max_response_tokens", config.get("max_new_tokens", 0))
+    tokens = config.get("max_forward_tokens") or config["micro_batch_size"] * row
+    with torch.device("meta"):
+        shape = memory.shape_of(AutoModelForCausalLM.from_config(memory.SIZES[SIZES[folder.name]]()))
+    plan = memory.Plan(
+        stage=name,
+        tokens=tokens,
+        scored=tokens // 2,
+        lora_rank=config["lora_rank"],
+        recomputes=config["gradient_checkpointing"],
+    )
+    assert memory.needed(shape, plan).total < 0.95 * 78 * memory.GIB  # of 78 GiB; the rest is CUDA's and fragmentation
