@@ -2,10 +2,11 @@
 
     python -m training.generate --config generate.json --run-dir runs/generate-1
 
-A model answers in this process, or a server with OpenAI's API does. Every requested (prompt, sample) ends up in
-`outputs/responses.jsonl` exactly once, in the order of the prompts: as a response, or as an error with its reason.
-What a sample says depends on the seed, its prompt and its number alone, so a resumed run gives the same file; only
-samples that are not there yet, or had failed, are asked for again.
+A model answers in this process (by our own loop, or by transformers' continuous batching), or a server with OpenAI's
+API does. Every requested (prompt, sample) ends up in `outputs/responses.jsonl` exactly once, in the order of the
+prompts: as a response, or as an error with its reason. By our own loop, what a sample says depends on the seed, its
+prompt and its number alone, so a resumed run gives the same file. Only samples that are not there yet, or had failed,
+are asked for again.
 
 Metrics: docs/metrics.md.
 """
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, GenerateConfig
@@ -26,9 +27,10 @@ from training.contract.records import PromptRow, RecordError, ResponseRow, canon
 from training.contract.rundir import RunDir, write_bytes
 from training.engine import data, device, models, processes
 from training.engine.batches import Cuts
-from training.engine.rollout import Responses, SamplingRule, row_uniforms, sample, sample_seed
+from training.engine.continuous import sample_all
+from training.engine.rollout import SamplingRule, row_uniforms, sample, sample_seed
 from training.engine.runlog import Cancelled, RunLog, throughput
-from training.engine.server import Server, ServerError, ask
+from training.engine.server import Pace, Server, ServerError, ask
 from training.engine.text import Text, load_text
 
 Wanted = tuple[PromptRow, int]
@@ -52,7 +54,7 @@ def main(config: GenerateConfig, run_dir: RunDir, log: RunLog) -> Result:
 
     # 3. Who answers.
     cuts = Cuts()
-    answer = _server_sampler(config) if config.backend == "openai" else _local_sampler(config, cuts)
+    answer = _SAMPLERS[config.backend](config, cuts)
 
     # 4. Ask, step by step; a step is kept as soon as it is there.
     batches = list(_batches(left, config))
@@ -114,7 +116,58 @@ def _refuse_nothing_and_doubles(rows: Sequence[PromptRow], config: GenerateConfi
 
 
 def _local_sampler(config: GenerateConfig, cuts: Cuts) -> Sampler:
-    """Answers of a model in this process. The samples of one prompt share its prefill."""
+    """Answers of a model in this process, by our own loop. The samples of one prompt share its prefill."""
+    own = _load(config)
+
+    def answer(batch: Sequence[Wanted]) -> list[ResponseRow]:
+        ids = own.prompts(batch, cuts)
+        uniforms_BR = row_uniforms(list(map(_name, batch)), seed=config.seed, num_draws=own.rule.max_new_tokens)
+        with own.compute.autocast():
+            found = sample(own.model, ids, uniforms_BR, rule=own.rule, num_samples=len(batch) // len(ids))
+        return [
+            _response_row(item, found.row(index), has_end=bool(found.has_end_B[index]), text=own.text)
+            for index, item in enumerate(batch)
+        ]
+
+    return answer
+
+
+def _continuous_sampler(config: GenerateConfig, cuts: Cuts) -> Sampler:
+    """Answers of a model in this process, by transformers' continuous batching; what it loses becomes an error row."""
+    own = _load(config)
+
+    def answer(batch: Sequence[Wanted]) -> list[ResponseRow]:
+        ids = own.prompts(batch, cuts)
+        seed = sample_seed(_name(batch[0]), seed=config.seed) % 2**31
+        with own.compute.autocast():
+            found = sample_all(own.model, ids, rule=own.rule, num_samples=len(batch) // len(ids), seed=seed)
+        return [
+            _error_row(item, one.error)
+            if one.error
+            else _response_row(item, one.tokens, has_end=one.has_end, text=own.text)
+            for item, one in zip(batch, found, strict=True)
+        ]
+
+    return answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    """The model of this process and how it samples."""
+
+    config: GenerateConfig
+    compute: device.Compute
+    text: Text
+    model: Any
+    rule: SamplingRule
+
+    def prompts(self, batch: Sequence[Wanted], cuts: Cuts) -> list[list[int]]:
+        """The token ids of the batch's prompts, each once."""
+        rows = {row.prompt_id: row for row, _ in batch}.values()
+        return [cuts.prompt(self.text, row.prompt, self.config.max_prompt_tokens) for row in rows]
+
+
+def _load(config: GenerateConfig) -> Own:
     compute = device.choose(config)
     device.seed_everything(config.seed)
     text = load_text(config.model)
@@ -127,20 +180,10 @@ def _local_sampler(config: GenerateConfig, cuts: Cuts) -> Sampler:
         temperature=config.temperature,
         top_p=config.top_p,
     )
-
-    def answer(batch: Sequence[Wanted]) -> list[ResponseRow]:
-        prompts = list({row.prompt_id: row for row, _ in batch}.values())
-        ids = [cuts.prompt(text, row.prompt, config.max_prompt_tokens) for row in prompts]
-        names = [_name(item) for item in batch]
-        uniforms_BR = row_uniforms(names, seed=config.seed, num_draws=rule.max_new_tokens)
-        with compute.autocast():
-            responses = sample(model, ids, uniforms_BR, rule=rule, num_samples=len(batch) // len(prompts))
-        return [_response_row(item, responses, index, text) for index, item in enumerate(batch)]
-
-    return answer
+    return Own(config=config, compute=compute, text=text, model=model, rule=rule)
 
 
-def _server_sampler(config: GenerateConfig) -> Sampler:
+def _server_sampler(config: GenerateConfig, _: Cuts) -> Sampler:
     """Answers of a server; one that fails becomes an error row."""
     server = Server(
         url=config.server_url,
@@ -148,6 +191,7 @@ def _server_sampler(config: GenerateConfig) -> Sampler:
         key=os.environ.get("OPENAI_API_KEY", ""),
         timeout=config.server_timeout,
         retries=config.server_retries,
+        pace=Pace(config.server_requests_per_minute),
     )
 
     def answer_one(item: Wanted) -> ResponseRow:
@@ -178,6 +222,9 @@ def _server_sampler(config: GenerateConfig) -> Sampler:
     return answer
 
 
+_SAMPLERS: Final = {"local": _local_sampler, "continuous": _continuous_sampler, "openai": _server_sampler}
+
+
 def _batches(left: Sequence[Wanted], config: GenerateConfig) -> Iterator[list[Wanted]]:
     """Batches in which every prompt wants the same number of samples, so that they can share a prefill."""
     by_prompt: dict[str, list[Wanted]] = {}
@@ -198,13 +245,13 @@ def _num_of_last(batch: Sequence[Wanted]) -> int:
     return sum(row.prompt_id == batch[-1][0].prompt_id for row, _ in batch)
 
 
-def _response_row(item: Wanted, responses: Responses, index: int, text: Text) -> ResponseRow:
+def _response_row(item: Wanted, ids: list[int], *, has_end: bool, text: Text) -> ResponseRow:
     return ResponseRow(
         prompt_id=item[0].prompt_id,
         sample_index=item[1],
-        text=text.decode(responses.row(index)),
-        finish_reason="stop" if bool(responses.has_end_B[index]) else "length",
-        num_tokens=int(responses.lengths_B[index]),
+        text=text.decode(ids),
+        finish_reason="stop" if has_end else "length",
+        num_tokens=len(ids),
     )
 
 

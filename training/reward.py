@@ -45,25 +45,22 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 1. The SFT model with a fresh scalar head, in fp32, dropout off for the whole run
     compute = choose(config)
     models.check_kernels(config, compute.device)
-    sharding.refuse("the reward model")
     processes = Processes.join(compute)
     seed_everything(config.seed)
     text = load_text(config.init_model)
-    model = models.reward_from_policy(config.init_model, text, seed=config.seed)
-    models.check_lengths(
-        model, max_prompt_tokens=config.max_prompt_tokens, max_response_tokens=config.max_response_tokens
-    )
-    models.prepare_training(model, config)
+    model = load_model(config, text)
     layout, why = choose_layout(model, config.layout)
+    model = sharding.place(model, compute, processes)
     setup = Setup(
         config=config,
         compute=compute,
         processes=processes,
         text=text,
-        model=model.to(compute.device),
+        model=model,
         layout=layout,
     )
-    log.say(f"{models.describe(model)} on {compute.device}, {processes}; layout: {layout}")
+    sharded = ", sharded by FSDP" if sharding.is_sharded(model) else ""
+    log.say(f"{models.describe(model)} on {compute.device}, {processes}{sharded}; layout: {layout}")
     if why:
         log.say(f"layout {layout} instead of {config.layout}: {why}")
 
@@ -114,8 +111,8 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
         is_cancelled = processes.any(log.cancel_asked)
         if is_better or is_due or is_cancelled:
             state = {
-                "model": adapters.state(model),
-                "optimizer": optimizer.state_dict(),
+                "model": sharding.whole(adapters.state(model)),
+                "optimizer": sharding.whole(optimizer.state_dict()),
                 "rng": processes.rng_state(),
                 "best": best,
             }
@@ -124,17 +121,12 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
         if is_cancelled:
             raise Cancelled
 
-    # 7. The chosen weights; the bias that makes the mean of the reference 0
+    # 7. The chosen weights and their report, which is of differences of scores: the bias changes none
     log.phase("publish")
     chosen_step = best[0] if best else num_steps
-    adapters.load_state(model, checkpoints.load(chosen_step)["model"])
-    adapters.merge(model)
+    weights = checkpoints.load(chosen_step)["model"]
+    sharding.load_state(model, weights)
     bias = -mean_reference(setup, material)
-    models.set_reward_bias(model, bias)
-    if processes.is_main:
-        models.save_model(model, text, run_dir.outputs / "model")
-
-    # 8. The report
     scores = setup.scores(material.all)
     report = reward_report(material.all, scores, num_samples=config.bootstrap_samples, seed=config.seed)
     report |= {
@@ -144,7 +136,10 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
         "bias_reference": material.reference_name,
         "num_parameters": models.num_parameters(model),
     } | material.counts
+
+    # 8. Publish, with the bias that makes the mean of the reference 0
     if processes.is_main:
+        models.save_model(publishable(setup, weights, bias), text, run_dir.outputs / "model")
         write_json(run_dir.outputs / "report.json", report)
     log.say(describe(report))
     return Result(summary=report, inputs=material.hashes)
@@ -162,17 +157,32 @@ class Setup:
     layout: str
 
     def scores(self, elements: Sequence[Element]) -> list[list[float]]:
-        """The score of each response of each element."""
-        scores = score_all(
+        """The score of each response of each element, without the bias. A sharded model scores in step: all processes
+        score all elements."""
+        is_sharded = sharding.is_sharded(self.model)
+        scores = sharding.within(
             self.model,
-            self.processes.share(elements),
-            layout="rows" if self.layout == "pairs" else self.layout,
-            max_elements=self.config.micro_batch_size,
-            max_tokens=self.config.max_forward_tokens,
-            compute=self.compute,
-            pad_id=self.text.pad_id,
+            lambda: score_all(
+                self.model,
+                elements if is_sharded else self.processes.share(elements),
+                layout="rows" if self.layout == "pairs" else self.layout,
+                max_elements=self.config.micro_batch_size,
+                max_tokens=self.config.max_forward_tokens,
+                compute=self.compute,
+                pad_id=self.text.pad_id,
+            ),
         )
-        return self.processes.whole(scores)
+        return scores if is_sharded else self.processes.whole(scores)
+
+    def loss(self, elements: Sequence[Element]) -> tuple[Tensor, Tensor]:
+        """Σ weight · loss over the rankings of one forward pass, and the scores that it came from."""
+
+        def compute() -> Tensor:
+            with self.compute.autocast():
+                return LAYOUTS[self.layout](self.model, elements, pad_id=self.text.pad_id)
+
+        scores_N = sharding.within(self.model, compute)
+        return weighted_loss(scores_N, elements, self.config)[0], scores_N.detach()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +197,16 @@ class Material:
     reference_name: str
     counts: dict[str, int]
     hashes: dict[str, str]
+
+
+def load_model(config: RewardConfig, text: Text) -> Any:
+    """The SFT model with a fresh head, ready to learn."""
+    model = models.reward_from_policy(config.init_model, text, seed=config.seed)
+    models.check_lengths(
+        model, max_prompt_tokens=config.max_prompt_tokens, max_response_tokens=config.max_response_tokens
+    )
+    models.prepare_training(model, config)
+    return model
 
 
 def read_material(config: RewardConfig, text: Text, log: RunLog) -> Material:
@@ -249,16 +269,17 @@ def learn(
     own = setup.processes.share(elements)
     placed = [laid_out(element, layout=setup.layout, divisor=setup.config.divisor) for element in own]
     limits = {"max_elements": setup.config.micro_batch_size, "max_tokens": setup.config.max_forward_tokens}
-    for pack in packs(placed, layout=setup.layout, **limits):
-        part = [placed[index] for index in pack]
+    parts = [[placed[index] for index in pack] for pack in packs(placed, layout=setup.layout, **limits)]
+    spare = [laid_out(elements[0], layout=setup.layout, divisor=setup.config.divisor)]
+    for part, factor in sharding.evened(setup.model, parts, setup.processes, spare=spare):
         with models.learning(setup.model):
-            with setup.compute.autocast():
-                scores_N = LAYOUTS[setup.layout](setup.model, part, pad_id=setup.text.pad_id)
-            loss, _ = weighted_loss(scores_N, part, setup.config)
+            loss, scores_N = setup.loss(part)
             check_finite("reward/loss", loss.item(), partial(token_rows, part, pad_id=setup.text.pad_id))
-            (loss / total_weight).backward()  # type: ignore[no-untyped-call]
-        _add(sums, loss.item(), scores_N.detach(), part)
-    setup.processes.sum_gradients(optim.trainable(setup.model))
+            (loss * (factor / total_weight)).backward()  # type: ignore[no-untyped-call]
+        if factor:
+            _add(sums, loss.item(), scores_N, part)
+    if not sharding.is_sharded(setup.model):
+        setup.processes.sum_gradients(optim.trainable(setup.model))
     sums = setup.processes.sum_figures(sums)
     norm = optimiser_step(
         [optimizer],
@@ -297,6 +318,15 @@ def measure(setup: Setup, elements: Sequence[Element]) -> dict[str, float]:
     }
 
 
+def publishable(setup: Setup, weights: dict[str, Tensor], bias: float) -> Any:
+    """The plain model that is published, with the bias; that of a sharded one is put together on the host."""
+    model = load_model(setup.config, setup.text) if sharding.is_sharded(setup.model) else setup.model
+    adapters.load_state(model, weights)
+    adapters.merge(model)
+    models.set_reward_bias(model, bias)
+    return model
+
+
 def mean_reference(setup: Setup, material: Material) -> float:
     """Mean score of the reference responses before the bias."""
     scores = [score for values in setup.scores(material.reference) for score in values]
@@ -312,8 +342,8 @@ def resume(
         log.resume(0)
         return 0, None
     step, state = found
-    adapters.load_state(setup.model, state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    sharding.load_state(setup.model, state["model"])
+    sharding.load_optimizer(optimizer, state["optimizer"])
     setup.processes.restore_rng_state(state["rng"], seed=setup.config.seed)
     log.resume(step)
     return step, tuple(state["best"]) if state["best"] else None

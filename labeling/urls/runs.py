@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern] = [
     path("runs/new/<slug:stage>/", runs.create, name="run_new_stage"),
     path("runs/compare/", runs.compare, name="runs_compare"),
     path("runs/<uuid:uid>/", runs.show, name="run"),
+    path("runs/<uuid:uid>/report/", runs.show, {"tab": "report"}, name="run_report"),
     path("runs/<uuid:uid>/curves/", runs.show, {"tab": "curves"}, name="run_curves"),
     path("runs/<uuid:uid>/log/", runs.show, {"tab": "log"}, name="run_log"),
     path("runs/<uuid:uid>/files/", runs.show, {"tab": "files"}, name="run_files"),

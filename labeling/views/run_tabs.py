@@ -6,6 +6,7 @@ from labeling.forms.runs import NoteForm, TasksForm
 from labeling.models import Model, Run, RunLog, RunMetric
 from labeling.services import runs
 from labeling.services.comparison import figures
+from labeling.views import run_report
 from training.contract import configs
 from training.contract.configs import STAGES
 
@@ -13,7 +14,19 @@ LOG_BYTES_SHOWN = 200_000
 TAIL_CHARACTERS = 4000
 LEFT_BESIDE_OUTPUTS = ("metrics.jsonl", "log.txt", "manifest.json")
 ACCURACY_ORDER: Final = ("train", "valid", "test", "held_out_labelers", "held_out_labelers_new_prompts")
-LABELS: Final = {"overview": "Overview", "curves": "Curves", "log": "Log", "files": "Files", "config": "Config"}
+LABELS: Final = {
+    "overview": "Overview",
+    "report": "Report",
+    "curves": "Curves",
+    "log": "Log",
+    "files": "Files",
+    "config": "Config",
+}
+
+
+def labels(run: Run) -> dict[str, str]:
+    """The tabs that the run has something for."""
+    return LABELS if run_report.has_report(run) else {key: label for key, label in LABELS.items() if key != "report"}
 
 
 def context(run: Run, tab: str) -> dict[str, Any]:
@@ -91,4 +104,11 @@ def _config(run: Run) -> dict[str, Any]:
     return {"options": rows, "num_changed": len(changed), "inputs": run.inputs.select_related("snapshot", "model")}
 
 
-_CONTEXTS: Final = {"overview": _overview, "curves": _curves, "log": _log, "files": _files, "config": _config}
+_CONTEXTS: Final = {
+    "overview": _overview,
+    "report": run_report.context,
+    "curves": _curves,
+    "log": _log,
+    "files": _files,
+    "config": _config,
+}

@@ -95,7 +95,7 @@ def create(request: ProjectRequest, stage: str) -> HttpResponse:
 @member(Role.REVIEWER)
 def show(request: ProjectRequest, uid: str, tab: str = "overview") -> HttpResponse:
     run = _get(request, uid)
-    context = {"nav": "runs", "run": run, "tab": tab, "tabs": run_tabs.LABELS, **run_tabs.context(run, tab)}
+    context = {"nav": "runs", "run": run, "tab": tab, "tabs": run_tabs.labels(run), **run_tabs.context(run, tab)}
     return render(request, f"runs/{tab}.html", context)
 
 

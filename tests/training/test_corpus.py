@@ -4,8 +4,8 @@ from pathlib import Path
 
 from training.contract.records import Message, TextRow
 from training.engine import corpus
+from training.engine.demonstrations import piece_factors
 from training.engine.text import byte_text
-from training.sft import piece_factors
 
 TEXT = byte_text()
 

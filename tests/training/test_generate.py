@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+import types
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +15,8 @@ from tests.training import tiny_world
 from tests.training.tiny_world import World, run, run_until
 from training.contract.records import Message, PromptRow, ResponseRow
 from training.contract.rundir import RunDir
-from training.engine import data
+from training.engine import continuous, data
+from training.engine.rollout import SamplingRule
 
 pytestmark = pytest.mark.slow
 
@@ -96,6 +98,42 @@ def test_a_prompt_that_stands_twice_in_the_snapshot_is_refused(world: World, tmp
     data.write_snapshot(tmp_path / "prompts", "prompts", [row, row])
     assert run("generate", config(world, prompts=str(tmp_path / "prompts")), tmp_path / "run") == 1
     assert "prompt same 2 times" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_continuous_batching_gives_every_prompt_its_k_responses_in_order(world: World, tmp_path: Path) -> None:
+    assert run("generate", config(world, backend="continuous", batch_size=18), tmp_path / "run") == 0
+    rows = responses(tmp_path / "run")
+    assert [(row.prompt_id, row.sample_index) for row in rows] == [(f"p{n}", k) for n in range(6) for k in range(3)]
+    assert all(0 < row.num_tokens <= 8 and not row.error for row in rows)
+    assert all(row.num_tokens == 8 for row in rows if row.finish_reason == "length")
+    assert len({row.text for row in rows}) > 9
+
+
+def test_the_likeliest_answers_are_those_of_our_own_loop(world: World, tmp_path: Path) -> None:
+    found = {}
+    for backend in ("local", "continuous"):
+        wanted = config(world, backend=backend, num_responses=1, temperature=0.0)
+        assert run("generate", wanted, tmp_path / backend) == 0
+        found[backend] = [(row.text, row.finish_reason, row.num_tokens) for row in responses(tmp_path / backend)]
+    assert found["local"] == found["continuous"]
+
+
+def test_what_continuous_batching_loses_or_fails_is_an_error_at_its_place(world: World) -> None:
+    output = types.SimpleNamespace
+
+    class Model:
+        def generate_batch(self, **_: Any) -> dict[str, Any]:
+            return {
+                "req_1__child#0": output(generated_tokens=[7], error=None),
+                "req_1": output(generated_tokens=[5, 2], error=None),
+                "req_0": output(generated_tokens=[], error="out of memory"),
+            }
+
+    rule = SamplingRule(end_token_id=2, pad_token_id=0, max_new_tokens=8)
+    found = continuous.sample_all(Model(), [[1], [1]], rule=rule, num_samples=2, seed=0)
+    assert [(one.tokens, one.has_end) for one in found] == [([], False), ([], False), ([5, 2], True), ([7], False)]
+    assert "out of memory" in found[0].error
+    assert "returned nothing" in found[1].error
 
 
 class Peer:

@@ -124,3 +124,16 @@ def test_the_report_keeps_held_out_labelers_and_splits_apart() -> None:
     }
     assert list(report["by_category"]) == ["chat", "qa"]
     assert report["by_rank_distance"]["1"]["num_pairs"] == 2
+
+
+def test_accuracy_by_length_tells_whether_the_better_one_had_to_be_the_longer_one() -> None:
+    five = element("p", ranking(2, 1, 3, 4), lengths=(10, 20, 30, 31))
+    report = reward_report([five], [[10.0, 20.0, 30.0, 31.0]], num_samples=100, seed=0)  # the score is the length
+    groups = report["by_length_difference"].items()
+    assert {name: value and (value["value"], value["num_pairs"]) for name, value in groups} == {
+        "less_than_half": (0.0, 2),  # 10 better than 30, and than 31
+        "shorter": (0.0, 2),  # 20 better than 30, and than 31
+        "alike": (0.0, 1),  # 30 better than 31
+        "longer": None,
+        "twice_or_more": (1.0, 1),  # 20 better than 10: a ratio of 2 belongs here
+    }

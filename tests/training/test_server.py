@@ -92,6 +92,31 @@ def test_a_busy_server_is_asked_again_after_longer_and_longer_waits(peer: Peer) 
     assert peer.waits == [1.0, 7.0]
 
 
+def test_requests_of_all_threads_take_evenly_spaced_turns() -> None:
+    waits: list[float] = []
+    pace = server.Pace(120, sleep=waits.append, now=lambda: 10.0)
+    for _ in range(4):
+        pace.wait()
+    assert waits == [0.5, 1.0, 1.5]  # the first goes at once
+
+
+def test_an_idle_minute_saves_up_no_turns() -> None:
+    waits: list[float] = []
+    times = iter([0.0, 100.0, 100.0])
+    pace = server.Pace(60, sleep=waits.append, now=lambda: next(times))
+    for _ in range(3):
+        pace.wait()
+    assert waits == [1.0]
+
+
+def test_a_try_after_the_first_takes_a_turn_too(peer: Peer) -> None:
+    peer.script = [(503, {}, b"busy"), (200, {}, GOOD)]
+    turns: list[float] = []
+    assert peer.ask(pace=server.Pace(60, sleep=turns.append, now=lambda: 0.0)).text == "Hallo"
+    assert turns == [1.0]
+    assert len(peer.requests) == 2
+
+
 def test_a_server_that_stays_busy_is_given_up_with_its_last_reason(peer: Peer) -> None:
     peer.script = [(503, {}, b"first"), (503, {}, b"second"), (503, {}, b"third")]
     with pytest.raises(server.ServerError, match=r"HTTP 503: third \(3 tries\)"):

@@ -72,8 +72,11 @@ def draw_head(reward: Any, *, seed: int) -> None:
     """Fill the scalar head with N(0, 1/√(d+1)); the same seed gives the same head."""
     head = _head(reward)
     generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randn(head.weight.shape, generator=generator) / math.sqrt(head.in_features + 1)
+    if head.weight.is_meta:  # transformers gives no memory to a fresh head of any but the first process under FSDP
+        head.weight = nn.Parameter(torch.empty_like(drawn))
     with torch.no_grad():
-        head.weight.copy_(torch.randn(head.weight.shape, generator=generator) / math.sqrt(head.in_features + 1))
+        head.weight.copy_(drawn)
 
 
 def load_reward(model: str, text: Text) -> Any:

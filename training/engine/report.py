@@ -1,4 +1,5 @@
-"""What a reward model is worth: pair accuracy with intervals, by category and rank distance; calibration; length.
+"""What a reward model is worth: pair accuracy with intervals, by category, rank distance and difference in length;
+calibration; correlation with length.
 
 A pair is two responses of one prompt that one labeler ranked apart (ties make no pair). It is right when the better
 one has the higher score; equal scores count one half. Intervals are 95 % percentile bootstraps that resample prompts,
@@ -16,11 +17,20 @@ import numpy as np
 from training.engine.batches import Element, Ranking
 
 CALIBRATION_BINS: Final = 10
+LENGTH_GROUPS: Final = (
+    ("less_than_half", 0.0, 0.5),
+    ("shorter", 0.5, 0.9),
+    ("alike", 0.9, 1.1),
+    ("longer", 1.1, 2.0),
+    ("twice_or_more", 2.0, math.inf),
+)
+"""How long the better response is beside the worse: name, and the ratio of tokens from (included) and to (not)."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One judged pair: which prompt, how far apart in rank, and the score of the better minus that of the worse."""
+    """One judged pair: which prompt, how far apart in rank, the score of the better minus that of the worse, and the
+    tokens of the better over those of the worse."""
 
     prompt_id: str
     split: str
@@ -28,6 +38,7 @@ class Pair:
     held_out: bool
     distance: int
     margin: float
+    length_ratio: float
 
     @property
     def right(self) -> float:
@@ -69,6 +80,10 @@ def reward_report(
         "by_rank_distance": {
             str(distance): measure(pair for pair in unseen if pair.distance == distance)
             for distance in sorted({pair.distance for pair in unseen})
+        },
+        "by_length_difference": {
+            name: measure(pair for pair in unseen if low <= pair.length_ratio < high)
+            for name, low, high in LENGTH_GROUPS
         },
         "calibration": calibration(unseen),
         "length": length_correlation(elements, scores),
@@ -165,6 +180,7 @@ def _pairs_of(element: Element, ranking: Ranking, scores: Sequence[float]) -> li
             held_out=ranking.held_out,
             distance=worse_rank - better_rank,
             margin=scores[better] - scores[worse],
+            length_ratio=len(element.responses[better]) / len(element.responses[worse]),
         )
         for better, better_rank in judged
         for worse, worse_rank in judged

@@ -4,11 +4,12 @@ One request is one sample: `n` is ignored by some servers, and a failed request 
 """
 
 import json
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from training.contract.records import Message
@@ -29,6 +30,28 @@ class BusyError(ServerError):
         self.wait = wait
 
 
+@dataclass
+class Pace:
+    """Turns for requests, evenly spaced over the threads that ask: at most `per_minute` of them, 0 for no limit."""
+
+    per_minute: int = 0
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], float] = time.monotonic
+    _next: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def wait(self) -> None:
+        """Until it is this request's turn."""
+        if not self.per_minute:
+            return
+        with self._lock:
+            now = self.now()
+            turn = max(now, self._next)
+            self._next = turn + 60 / self.per_minute
+        if turn > now:
+            self.sleep(turn - now)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Server:
     """Where and how to ask. `url` ends with /v1; `key` may be empty."""
@@ -38,6 +61,7 @@ class Server:
     key: str
     timeout: float
     retries: int
+    pace: Pace = field(default_factory=Pace)
     sleep: Callable[[float], None] = time.sleep
 
 
@@ -53,7 +77,8 @@ class Answer:
 def ask(
     server: Server, messages: Sequence[Message], *, temperature: float, top_p: float, max_tokens: int, seed: int
 ) -> Answer:
-    """One response. Tries again, after longer and longer waits, while the server is busy. Raises ServerError."""
+    """One response. Tries again, after longer and longer waits, while the server is busy; each try waits for its turn.
+    Raises ServerError."""
     body = {
         "model": server.model,
         "messages": [asdict(message) for message in messages],
@@ -65,6 +90,7 @@ def ask(
         "stream": False,
     }
     for attempt in range(server.retries + 1):
+        server.pace.wait()
         try:
             return _answer(_post(server, "/chat/completions", body))
         except BusyError as error:

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.django_db
 
 READING = ["dashboard", "runs", "models", "rounds"]
 ACTING = ["run_new"]
-OF_RUN = ["run", "run_curves", "run_log", "run_files", "run_config", "run_head", "run_metrics", "run_log_json"]
+TABS = ["run", "run_report", "run_curves", "run_log", "run_files", "run_config"]
+OF_RUN = [*TABS, "run_head", "run_metrics", "run_log_json"]
 RUN_ACTIONS = ["run_cancel", "run_resume", "run_note", "run_tasks"]
 MODEL_ACTIONS = ["model_promote", "model_retire", "model_restore"]
 

@@ -46,9 +46,11 @@ class GenerateConfig(StageConfig):
 
     backend: str = option(
         "local",
-        "Who answers: the model, in this process, or any server with OpenAI's chat completions API.",
+        "Who answers: the model in this process, by our own cached loop ('local': samples depend on the seed and their"
+        " own name alone) or by transformers' continuous batching ('continuous': for a GPU and large batches; samples"
+        " depend on the batch, too); or any server with OpenAI's chat completions API ('openai').",
         group="model",
-        choices=("local", "openai"),
+        choices=("local", "continuous", "openai"),
     )
     server_url: str = option(
         "",
@@ -57,6 +59,14 @@ class GenerateConfig(StageConfig):
     )
     server_model: str = option("", "The model's name on the server.", group="model")
     server_concurrency: int = option(4, "Requests to the server at one time.", group="limits", min=1, max=256)
+    server_requests_per_minute: int = option(
+        0,
+        "At most so many requests to the server in a minute, tries after the first included, evenly spaced. 0 is no"
+        " limit.",
+        group="limits",
+        min=0,
+        max=1_000_000,
+    )
     server_retries: int = option(
         3,
         "Tries after the first when the server is busy or does not answer, each after a longer wait.",
@@ -72,7 +82,7 @@ class GenerateConfig(StageConfig):
         super().__post_init__()
         if self.temperature == 0.0 and self.num_responses > 1:
             raise ConfigError("temperature", "must be above 0 for more than one response: all would be the same")
-        if self.backend == "local" and not self.model:
+        if self.backend != "openai" and not self.model:
             raise ConfigError("model", "must be given, because it is to answer")
         if self.backend == "openai" and not self.server_url.startswith(("http://", "https://")):
             raise ConfigError("server_url", "must be an http or https address, because a server is to answer")
