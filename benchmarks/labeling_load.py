@@ -41,11 +41,18 @@ class Plan:
     turn_rounds: int = 200
     plain_seconds: float = 20.0  # 40 labelers, nothing sent twice: CPU per submission, apart, together, Label Studio's
     doubles: float = 0.2
+    label_studio_tasks: int = 10_000  # it is filled through its own interface, which takes its time
     held: tuple[int, ...] = (10, 1_000)
 
 
 QUICK = Plan(
-    tasks=(1_000, 100_000), busy_seconds=6.0, busy_most=400, human_seconds=30.0, turn_rounds=50, plain_seconds=8.0
+    tasks=(1_000, 100_000),
+    busy_seconds=6.0,
+    busy_most=400,
+    human_seconds=30.0,
+    turn_rounds=50,
+    plain_seconds=8.0,
+    label_studio_tasks=1_000,
 )
 
 
@@ -80,7 +87,13 @@ def main() -> int:
             from crowd import label_studio
 
             say("Label Studio: the same labelers, the same pace")
-            result |= label_studio.beside(result, plan.plain_seconds, args.label_studio, home)
+            result |= label_studio.beside(
+                result,
+                num_tasks=plan.label_studio_tasks,
+                seconds=plan.plain_seconds,
+                folder=args.label_studio,
+                home=home,
+            )
     report.show(result)
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")

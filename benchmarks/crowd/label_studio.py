@@ -24,7 +24,6 @@ from .measure import Meter
 from .podium import Handed
 
 VERSION = "1.23.2"
-NUM_TASKS = 1_000
 NUM_LABELERS = 40
 BATCH = 250
 CONFIG = (
@@ -99,14 +98,14 @@ class LabelStudio:
         return secrets.token_hex(8)
 
 
-def beside(result: dict[str, Any], seconds: float, folder: Path, home: Path) -> dict[str, Any]:
+def beside(result: dict[str, Any], *, num_tasks: int, seconds: float, folder: Path, home: Path) -> dict[str, Any]:
     """Its figures and the ratio, or why there are none."""
     python = folder / "bin" / "python"
     if not (folder / "bin" / "uwsgi").exists():
         why = f"{folder} holds no Label Studio; `make bench-peers` installs it there"
         return {"label_studio": {"why_not": why}, "ratio_label_studio": None}
     try:
-        measured = _measure(python.absolute(), home, seconds)
+        measured = _measure(python.absolute(), home, num_tasks, seconds)
     except (site.SiteError, OSError) as error:
         return {"label_studio": {"why_not": str(error)}, "ratio_label_studio": None}
     ours = result["cpu_ms_per_submission"]
@@ -114,7 +113,7 @@ def beside(result: dict[str, Any], seconds: float, folder: Path, home: Path) -> 
     return {"label_studio": measured, "ratio_label_studio": ratios["page"], "ratio_label_studio_api": ratios["api"]}
 
 
-def _measure(python: Path, home: Path, seconds: float) -> dict[str, Any]:
+def _measure(python: Path, home: Path, num_tasks: int, seconds: float) -> dict[str, Any]:
     from labeling_load import cell  # the same columns
 
     password = secrets.token_urlsafe(16)
@@ -131,11 +130,11 @@ def _measure(python: Path, home: Path, seconds: float) -> dict[str, Any]:
                 crowd.browsers[f"labeler{i}"] = browser
             cells = {}
             for name in ("api", "page"):
-                studio = LabelStudio(await _project(admin), is_page=name == "page")
+                studio = LabelStudio(await _project(admin, num_tasks), is_page=name == "page")
                 await crowd.without_pause(studio, 8, 3.0, 20)  # not counted: its first requests import half of it
                 before = meter.read()
                 tally = await crowd.without_pause(studio, NUM_LABELERS, seconds, 10**9)
-                cells[name] = cell(f"LS, {name}", NUM_TASKS, NUM_LABELERS, tally, meter.read() - before)
+                cells[name] = cell(f"LS, {name}", num_tasks, NUM_LABELERS, tally, meter.read() - before)
             return cells
 
         return {"version": VERSION, "workers": 2, "cells": asyncio.run(work())}
@@ -204,7 +203,7 @@ async def _log_in(browser: Browser, email: str, password: str) -> None:
         raise site.SiteError(f"Label Studio did not let {email} in")
 
 
-async def _project(admin: Browser) -> int:
+async def _project(admin: Browser, num_tasks: int) -> int:
     """Tasks of four responses like Podium's, each wanted three times."""
     made = await admin.post(
         "/api/projects/",
@@ -212,7 +211,7 @@ async def _project(admin: Browser) -> int:
     )
     number = int(made.json()["id"])
     rng = random.Random(1)
-    for first in range(0, NUM_TASKS, BATCH):
+    for first in range(0, num_tasks, BATCH):
         tasks = [
             {
                 "prompt": f"Prompt {n}",
