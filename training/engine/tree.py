@@ -204,10 +204,13 @@ def tree_attention(
         return _from_ends(tree.tree, query, key, value, **rule), None
     if tree.together is not None:
         return tree_together.attention(tree.together, query, key, value, **rule), None
+    # split and not sliced: the gradients of all pieces are put together once, not each added to a row of zeros
+    sizes = [size for part in tree.parts for size in (part.num_prompt, sum(part.lengths))]
+    pieces = [tensor[0].transpose(0, 1).split(sizes) for tensor in (query, key, value)]
     outputs = []
-    for part in tree.parts:
-        own = tuple(tensor[0, :, part.start : part.end].transpose(0, 1) for tensor in (query, key, value))
-        outputs += _part(part, own, **rule)
+    for index, part in enumerate(tree.parts):
+        prompts, branches = ([piece[2 * index + place] for piece in pieces] for place in (0, 1))
+        outputs += _part(part, prompts, branches, **rule)
     return torch.cat(outputs)[None], None
 
 
@@ -251,16 +254,22 @@ def _from_ends(
 
 
 def _part(
-    part: Branching, own: tuple[Tensor, ...], *, scaling: float | None, window: int | None, softcap: float | None
+    part: Branching,
+    prompts: Sequence[Tensor],
+    branches: Sequence[Tensor],
+    *,
+    scaling: float | None,
+    window: int | None,
+    softcap: float | None,
 ) -> list[Tensor]:
-    """The prompt's and the branches' outputs of one element, [tokens, H, D] each."""
+    """The prompt's and the branches' outputs of one element, [tokens, H, D] each, from their query, key and value."""
     num_branches, width = part.gather_KR.shape
     prompt_mask, branch_mask = part.mask(window)
-    prompts = [tensor[: part.num_prompt].transpose(0, 1)[None] for tensor in own]
+    prompts = [tensor.transpose(0, 1)[None] for tensor in prompts]
     flat = part.gather_KR.flatten()
     branches = [
-        tensor[part.num_prompt :].index_select(0, flat).view(num_branches, width, *tensor.shape[1:]).transpose(1, 2)
-        for tensor in own
+        tensor.index_select(0, flat).view(num_branches, width, *tensor.shape[1:]).transpose(1, 2)
+        for tensor in branches
     ]
     keys, values = (
         torch.cat((shared.expand(num_branches, -1, -1, -1), branch), dim=2)
