@@ -27,7 +27,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from training.engine import tree_together
+from training.engine import tree_shared, tree_together
 from training.engine.attention import attend, for_all_heads, why_not
 from training.engine.batches import Element
 from training.engine.tree_together import Together, together
@@ -204,6 +204,9 @@ def tree_attention(
         return _from_ends(tree.tree, query, key, value, **rule), None
     if tree.together is not None:
         return tree_together.attention(tree.together, query, key, value, **rule), None
+    spans = [(part.start, part.num_prompt, part.lengths) for part in tree.parts]
+    if tree_shared.knows(spans, query, window=sliding_window, softcap=softcap):
+        return tree_shared.attention(spans, query, key, value, scaling=scaling), None
     # split and not sliced: the gradients of all pieces are put together once, not each added to a row of zeros
     sizes = [size for part in tree.parts for size in (part.num_prompt, sum(part.lengths))]
     pieces = [tensor[0].transpose(0, 1).split(sizes) for tensor in (query, key, value)]
