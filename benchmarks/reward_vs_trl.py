@@ -75,7 +75,7 @@ def measure(cell: Cell, plan: Plan, *, interpreter: Path, rate: float) -> dict[s
         folder = Path(name)
         material = rankings.prepare(cell, folder)
         ours, theirs = [], []
-        for number in range(plan.rounds):
+        for number in range(1 if cell.model == LARGE else plan.rounds):
             theirs.append(run_theirs(cell, material, folder, interpreter, pairs=plan.pairs, evaluate=number == 0))
             ours.append(run_ours(cell, material, folder, number))
             print(
@@ -139,7 +139,8 @@ def _run(folder: Path, interpreter: Path, script: Path, *arguments: str) -> Meas
     out = folder / "result.json"
     out.unlink(missing_ok=True)
     threads = os.environ.get("OMP_NUM_THREADS") or str(torch.get_num_threads())
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}", "PYTHONWARNINGS": "ignore"}
+    paths = os.pathsep.join((str(HERE.parent), str(HERE)))
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": paths, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(  # noqa: PLW1510  # the code is looked at below
         [str(interpreter), str(script), *arguments, str(out)], env=environment, capture_output=True, text=True
     )
@@ -246,7 +247,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", help="write the table there too")
     parser.add_argument("--models", default="", help=f"of {', '.join(rankings.SIZES)}")
     parser.add_argument("--cells", default="4x128,4x256,9x128,9x256", help="K x prompt tokens")
-    parser.add_argument("--rounds", type=int, default=2, help="of each side; a quick run has one")
+    parser.add_argument("--rounds", type=int, default=2, help="of each side; a quick run and the large model: one")
     parser.add_argument("--pairs", type=int, default=BEST_PAIRS, help="pairs a forward of TRL; a divisor of K(K-1)/2")
     args = parser.parse_args()
     args.models = args.models or (SMALL if args.quick else f"{SMALL},{LARGE}")

@@ -271,8 +271,7 @@ def _part(
     prompts = [tensor.transpose(0, 1)[None] for tensor in prompts]
     flat = part.gather_KR.flatten()
     branches = [
-        tensor.index_select(0, flat).view(num_branches, width, *tensor.shape[1:]).transpose(1, 2)
-        for tensor in branches
+        tensor.index_select(0, flat).view(num_branches, width, *tensor.shape[1:]).transpose(1, 2) for tensor in branches
     ]
     keys, values = (
         torch.cat((shared.expand(num_branches, -1, -1, -1), branch), dim=2)
