@@ -2,9 +2,10 @@
 
     python benchmarks/reward_vs_trl.py [--quick] [--json FILE] [--models gpt2-3m,gpt2-30m] [--cells 4x128,9x256]
 
-TRL runs at its best: fp32 without gradient checkpointing on a CPU (its defaults are slower there), and with the pairs a
-forward that are fastest in a short round before. The two take turns; the best round of each counts. Both see the same
-pairs in the same steps, so their losses must be equal, and are compared. docs/benchmarks.md explains the columns.
+TRL runs at its best: fp32 without gradient checkpointing on a CPU (its defaults are slower there), six pairs a forward
+(`--pairs` tries another number). The two take turns, on as many threads; the best round of each counts, and of memory
+our worst. Both see the same pairs in the same steps, so their losses must be equal, and are compared.
+docs/benchmarks.md explains the columns.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from trl_peer.rankings import Cell, Material
 HERE = Path(__file__).parent
 SMALL, LARGE = "gpt2-3m", "gpt2-30m"
 LEARNING_RATE = 1e-3
-BEST_PAIRS = (6, 12, 36)  # pairs a forward that are tried for TRL
+BEST_PAIRS = 6  # pairs a forward of TRL
 MATMUL = 1024
 
 
@@ -35,7 +36,7 @@ MATMUL = 1024
 class Plan:
     cells: tuple[Cell, ...]
     rounds: int
-    tune: bool
+    pairs: int
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ class Measured:
         float  # wall, from the end of the first step to the end of the last, per step: data loading and logs included
     )
     step_cpu_s: float
-    memory_mib: float
+    memory_mib: float  # peak over what the process held before the first step
+    peak_mib: float
+    threads: int
     losses: list[float]
     accuracy: float | None
 
@@ -71,15 +74,14 @@ def measure(cell: Cell, plan: Plan, *, interpreter: Path, rate: float) -> dict[s
     with tempfile.TemporaryDirectory(prefix="podium-bench-") as name:
         folder = Path(name)
         material = rankings.prepare(cell, folder)
-        pairs = _best_pairs(cell, material, folder, interpreter) if plan.tune else 6
         ours, theirs = [], []
-        for number in range(plan.rounds):
-            theirs.append(run_theirs(cell, material, folder, interpreter, pairs=pairs, evaluate=number == 0))
+        for number in range(1 if cell.model == LARGE else plan.rounds):
+            theirs.append(run_theirs(cell, material, folder, interpreter, pairs=plan.pairs, evaluate=number == 0))
             ours.append(run_ours(cell, material, folder, number))
             print(
                 f"{cell.name} round {number}: TRL {theirs[-1].step_s:.2f} s, ours {ours[-1].step_s:.2f} s", flush=True
             )
-        return _row(cell, material, ours=ours, theirs=theirs, pairs=pairs, rate=rate)
+        return _row(cell, material, ours=ours, theirs=theirs, pairs=plan.pairs, rate=rate)
 
 
 def run_theirs(
@@ -137,7 +139,8 @@ def _run(folder: Path, interpreter: Path, script: Path, *arguments: str) -> Meas
     out = folder / "result.json"
     out.unlink(missing_ok=True)
     threads = os.environ.get("OMP_NUM_THREADS") or str(torch.get_num_threads())
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": str(HERE.parent), "PYTHONWARNINGS": "ignore"}
+    paths = os.pathsep.join((str(HERE.parent), str(HERE)))
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": paths, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(  # noqa: PLW1510  # the code is looked at below
         [str(interpreter), str(script), *arguments, str(out)], env=environment, capture_output=True, text=True
     )
@@ -151,25 +154,19 @@ def _run(folder: Path, interpreter: Path, script: Path, *arguments: str) -> Meas
         step_s=statistics.fmean(wall),
         step_cpu_s=statistics.fmean(cpu),
         memory_mib=found["gpu_peak"] or found["rss_peak"] - found["rss_before"],
+        peak_mib=found["gpu_peak"] or found["rss_peak"],
+        threads=found["threads"],
         losses=found["losses"],
         accuracy=found["accuracy"],
     )
 
 
-def _best_pairs(cell: Cell, material: Material, folder: Path, interpreter: Path) -> int:
-    per_step = cell.prompts_per_step * cell.k * (cell.k - 1) // 2
-    times = {
-        pairs: run_theirs(cell, material, folder, interpreter, pairs=pairs, evaluate=False).step_s
-        for pairs in BEST_PAIRS
-        if per_step % pairs == 0
-    }
-    return min(times, key=lambda pairs: times[pairs])
-
-
 def _row(
     cell: Cell, material: Material, *, ours: list[Measured], theirs: list[Measured], pairs: int, rate: float
 ) -> dict[str, Any]:
+    assert len({side.threads for side in (*ours, *theirs)}) == 1
     our_step, their_step = (min(side.step_s for side in sides) for sides in (ours, theirs))
+    our_memory, their_memory = max(side.memory_mib for side in ours), min(side.memory_mib for side in theirs)
     unique = rankings.num_unique_tokens(material.snapshot, "train") / cell.num_steps
     width, layers, _ = rankings.SIZES[cell.model]
     flops = 6 * 12 * layers * width**2 * unique  # of the layers' matrices alone: attention and embeddings come on top
@@ -184,15 +181,18 @@ def _row(
         "cpu_ratio": min(side.step_cpu_s for side in theirs) / min(side.step_cpu_s for side in ours),
         "token_ratio": rankings.num_pair_tokens(material.snapshot, "train") / cell.num_steps / unique,
         "limit_share": flops / rate / our_step,
-        "ours_memory_mib": min(side.memory_mib for side in ours),
-        "trl_memory_mib": min(side.memory_mib for side in theirs),
-        "memory_ratio": min(side.memory_mib for side in ours) / min(side.memory_mib for side in theirs),
+        "ours_memory_mib": our_memory,
+        "trl_memory_mib": their_memory,
+        "memory_ratio": our_memory / their_memory,
+        "ours_peak_mib": max(side.peak_mib for side in ours),
+        "trl_peak_mib": min(side.peak_mib for side in theirs),
         "ours_accuracy": ours[0].accuracy,
         "trl_accuracy": theirs[0].accuracy,
         "loss_difference": max(
             abs(one - other) for one, other in zip(ours[0].losses[:3], theirs[0].losses[:3], strict=True)
         ),
         "trl_pairs_per_forward": pairs,
+        "threads": ours[0].threads,
     }
 
 
@@ -207,6 +207,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         ("of limit", "limit_share", "{:.0%}"),
         ("ours MiB", "ours_memory_mib", "{:.0f}"),
         ("TRL MiB", "trl_memory_mib", "{:.0f}"),
+        ("memory", "memory_ratio", "{:.2f}"),
         ("accuracy ours", "ours_accuracy", "{:.3f}"),
         ("TRL", "trl_accuracy", "{:.3f}"),
         ("loss apart", "loss_difference", "{:.0e}"),
@@ -235,11 +236,9 @@ def _plan(args: argparse.Namespace) -> Plan:
     for model in args.models.split(","):
         for name in args.cells.split(","):
             k, prompt = (int(part) for part in name.split("x"))
-            large = model == LARGE
-            steps = 3 if large else 5 if args.quick else 16
-            valid = 0 if large else 8 if args.quick else 48
-            cells.append(Cell(model, k, prompt, 1 if large else 4, steps, valid))
-    return Plan(cells=tuple(cells), rounds=1 if args.quick or args.rounds == 1 else args.rounds, tune=not args.quick)
+            prompts, steps, valid = (1, 3, 4) if model == LARGE else (4, 4, 8) if args.quick else (4, 8, 24)
+            cells.append(Cell(model, k, prompt, prompts, steps, valid))
+    return Plan(cells=tuple(cells), rounds=1 if args.quick else args.rounds, pairs=args.pairs)
 
 
 def _arguments() -> argparse.Namespace:
@@ -248,7 +247,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", help="write the table there too")
     parser.add_argument("--models", default="", help=f"of {', '.join(rankings.SIZES)}")
     parser.add_argument("--cells", default="4x128,4x256,9x128,9x256", help="K x prompt tokens")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=2, help="of each side; a quick run and the large model: one")
+    parser.add_argument("--pairs", type=int, default=BEST_PAIRS, help="pairs a forward of TRL; a divisor of K(K-1)/2")
     args = parser.parse_args()
     args.models = args.models or (SMALL if args.quick else f"{SMALL},{LARGE}")
     return args

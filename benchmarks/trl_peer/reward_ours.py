@@ -4,7 +4,6 @@ python benchmarks/trl_peer/reward_ours.py CONFIG.json RUN_DIR RESULT.json
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import torch
 from training import reward
 from training.cli import run_stage
 from training.contract.rundir import RunDir, read_json
+from trl_peer import resident
 
 
 def main(config: str, folder: str, out: str) -> int:
@@ -25,12 +25,12 @@ def main(config: str, folder: str, out: str) -> int:
     def clocked(learn: Callable[..., Any]) -> Callable[..., Any]:
         def step(*args: Any, **named: Any) -> Any:
             if not memory:
-                memory.append(_peak_mib())
+                memory.append(resident.settle())
             values = learn(*args, **named)
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             times.append((time.perf_counter(), time.process_time()))
-            memory[1:] = [_peak_mib()]
+            memory[1:] = [resident.peak()]
             return values
 
         return step
@@ -51,10 +51,6 @@ def main(config: str, folder: str, out: str) -> int:
     }
     Path(out).write_text(json.dumps(result))
     return code
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""TRL's RewardTrainer on the pairs of a cell, measured. Runs in its own environment and imports nothing of Podium's.
+"""TRL's RewardTrainer on the pairs of a cell, measured. Runs in its own environment and imports nothing of the product.
 
 .peers/trl-reward/bin/python benchmarks/trl_peer/reward_theirs.py SETTINGS.json RESULT.json
 """
 
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -19,19 +18,25 @@ def main(settings: dict, out: str) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainerCallback
     from trl import RewardConfig, RewardTrainer
 
+    from trl_peer import resident
+
     tokenizer = AutoTokenizer.from_pretrained(settings["reward"])
     model = AutoModelForSequenceClassification.from_pretrained(
         settings["reward"], dtype=getattr(torch, settings["dtype"]), attn_implementation="sdpa"
     )
     model.config.pad_token_id = tokenizer.pad_token_id
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    times, losses = [], []
+    times, losses, memory = [], [], []
 
     class Clock(TrainerCallback):
+        def on_step_begin(self, *_args: object, **_named: object) -> None:
+            if not memory:
+                memory.append(resident.settle())
+
         def on_step_end(self, *_args: object, **_named: object) -> None:
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             times.append((time.perf_counter(), time.process_time()))
+            memory[1:] = [resident.peak()]
 
         def on_log(self, _args: object, _state: object, _control: object, logs: dict, **_named: object) -> None:
             losses.extend([float(logs["loss"])] if "loss" in logs else [])
@@ -71,10 +76,9 @@ def main(settings: dict, out: str) -> None:
             callbacks=[Clock()],
         )
         trainer.train()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
         accuracy = trainer.evaluate()["eval_accuracy"] if settings["evaluate"] else None
-    result = {"times": times, "losses": losses, "rss_before": before, "rss_peak": peak, "gpu_peak": gpu}
+    result = {"times": times, "losses": losses, "rss_before": memory[0], "rss_peak": memory[1], "gpu_peak": gpu}
     with open(out, "w", encoding="utf-8") as file:
         json.dump(result | {"accuracy": accuracy, "threads": torch.get_num_threads()}, file)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from training.contract.configs import RewardConfig
-from training.engine import tree
+from training.engine import tree, tree_shared
 from training.engine.attention import FAMILIES, why_not
 from training.engine.batches import Element, Ranking
 from training.engine.rewards import LAYOUTS, choose_layout, laid_out, num_tokens, packs, rows_scores, tree_scores
@@ -121,9 +121,11 @@ def largest_difference(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> fl
 
 
 @pytest.fixture
-def norms_in_fp64(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RMSNorm computes in fp32 whatever comes in, which stops the comparison near 3e-7; here it does not."""
+def all_in_fp64(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Norms, rotary angles and Gemma 2's softmax compute in fp32 whatever comes in, which stops the comparison near
+    3e-7; here they do not."""
     original: Any = Tensor.to
+    softmax = torch.nn.functional.softmax
 
     def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         is_down = self.dtype == torch.float64 and torch.float32 in (*args, *kwargs.values())
@@ -131,7 +133,8 @@ def norms_in_fp64(monkeypatch: pytest.MonkeyPatch) -> None:
         return result
 
     monkeypatch.setattr(Tensor, "to", to)
-    monkeypatch.setattr(Tensor, "float", lambda self: to(self, torch.float32))
+    monkeypatch.setattr(Tensor, "float", lambda self: original(self, torch.float64))
+    monkeypatch.setattr(torch.nn.functional, "softmax", lambda scores, dim, dtype=None: softmax(scores, dim))
 
 
 # 1. One loss, one gradient
@@ -139,7 +142,7 @@ def norms_in_fp64(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("divisor", ["remaining_pairs", "all_pairs"])
 @pytest.mark.parametrize("family", ["gpt2", "llama", "qwen3"])
-@pytest.mark.usefixtures("norms_in_fp64")
+@pytest.mark.usefixtures("all_in_fp64")
 def test_pairs_rows_and_tree_have_the_same_loss_and_the_same_gradient_of_every_parameter(
     family: str, divisor: str
 ) -> None:
@@ -152,6 +155,22 @@ def test_pairs_rows_and_tree_have_the_same_loss_and_the_same_gradient_of_every_p
             loss, gradients = loss_and_gradients(model, elements, layout, divisor)
             assert loss == pytest.approx(rows_loss, rel=1e-12)
             assert largest_difference(gradients, rows_gradients) <= 1e-9
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.usefixtures("all_in_fp64")
+def test_no_family_and_no_way_of_attention_changes_a_gradient(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sliding windows and capped scores too (the prompts are longer than the windows); and with the way that they take
+    forced on all families."""
+    model, elements = reward_model(family), some_elements(1)
+    rows_loss, rows_gradients = loss_and_gradients(model, elements, "rows", "remaining_pairs")
+    found = [loss_and_gradients(model, elements, "pairs", "remaining_pairs")]
+    found.append(loss_and_gradients(model, elements, "tree", "remaining_pairs"))
+    monkeypatch.setattr(tree_shared, "knows", lambda *_args, **_named: False)
+    found.append(loss_and_gradients(model, elements, "tree", "remaining_pairs"))
+    for loss, gradients in found:
+        assert loss == pytest.approx(rows_loss, rel=1e-12)
+        assert largest_difference(gradients, rows_gradients) <= 1e-9
 
 
 @given(st.integers(2, 9), st.integers(1, 24), st.integers(0, 2**16))
@@ -239,7 +258,25 @@ def test_a_wrong_mask_fails_the_comparison(monkeypatch: pytest.MonkeyPatch) -> N
         own = torch.ones(width, width, dtype=torch.bool).tril()
         return None, torch.cat((torch.zeros(width, self.num_prompt, dtype=torch.bool), own), dim=1)
 
+    monkeypatch.setattr(tree_shared, "knows", lambda *_args, **_named: False)
     monkeypatch.setattr(tree.Branching, "mask", blind)
+    assert _difference_to_rows() > 1e-3
+
+
+def test_branches_that_miss_a_prompt_token_fail_the_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = tree_shared._shared_piece
+
+    def short(start: int, num_prompt: int, lengths: Any) -> tree_shared.Piece:
+        looks, at, causal = right(start, num_prompt, lengths)
+        return looks, slice(at.start, max(at.start + 1, at.stop - 1)), causal
+
+    monkeypatch.setattr(tree_shared, "_shared_piece", short)
+    assert _difference_to_rows() > 1e-3
+
+
+def test_branches_that_run_into_each_other_fail_the_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = tree_shared._own_pieces
+    monkeypatch.setattr(tree_shared, "_own_pieces", lambda start, num, lengths: right(start, num, (sum(lengths),)))
     assert _difference_to_rows() > 1e-3
 
 
@@ -378,6 +415,13 @@ def test_recomputed_layers_see_the_tree_too() -> None:
 def test_an_element_without_a_response_is_an_error() -> None:
     with pytest.raises(ValueError, match="no response"):
         tree.plant([Element(prompt_id="x", split="", category="", prompt=[1], responses=(), rankings=())])
+
+
+def test_a_prompt_without_tokens_is_a_row_of_its_responses_alone() -> None:
+    model, elements = reward_model("gpt2"), [an_element(random.Random(0), k=3, prompt=0)]
+    lone = torch.cat([_lone(model, ids) for ids in elements[0].responses])
+    tree.enable(model)
+    torch.testing.assert_close(tree_scores(model, elements, pad_id=PAD), lone)
 
 
 # 4. Packs

@@ -3,7 +3,8 @@
 All elements of a forward pass stand in one packed row without padding: prompt, response 1, …, response K, next prompt.
 Position ids of every branch continue its prompt. What joins tokens is attention alone, so attention alone is ours:
 each prompt attends to itself, and each branch to its prompt's keys and values and to itself. Nothing is computed over
-all T² cells of the row, and no weight depends on what else is packed beside it.
+all T² cells of the row, and no weight depends on what else is packed beside it. There are three ways to compute it, all
+exact: `tree_shared` on a CPU, `tree_together` on a GPU, and the masked one here for what `tree_shared` does not know.
 
 Only the end tokens are read, so the last layer computes keys and values of all tokens but everything else of the end
 tokens alone: with L layers about 1/L of the work falls away, and no score changes.
@@ -27,10 +28,10 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from training.engine import tree_together
+from training.engine import tree_shared, tree_together
 from training.engine.attention import attend, for_all_heads, why_not
 from training.engine.batches import Element
-from training.engine.tree_together import Together, together
+from training.engine.tree_together import Span, Together, together
 
 NAME: Final = "podium_tree"
 
@@ -70,6 +71,10 @@ class Branching:
     gather_KR: Tensor  # where each branch's tokens stand behind the prompt; its last one where it has no more
     kept_N: Tensor  # which of the K × R are tokens, as an index
     masks: dict[int | None, tuple[Tensor | None, Tensor]] = field(default_factory=dict)  # by sliding window
+
+    @property
+    def span(self) -> Span:
+        return self.start, self.num_prompt, self.lengths
 
     @property
     def end(self) -> int:
@@ -141,9 +146,8 @@ def plant(elements: Sequence[Element], *, device: Any = "cpu", at_once: bool | N
             positions += range(len(element.prompt), len(element.prompt) + len(response))
             ends.append(len(ids) - 1)
     at_once = torch.device(device).type == "cuda" if at_once is None else at_once
-    spans = [(part.start, part.num_prompt, part.lengths) for part in parts]
     return Tree(
-        together=together(spans, device=device) if at_once else None,
+        together=together([part.span for part in parts], device=device) if at_once else None,
         input_ids_1T=torch.tensor([ids], device=device),
         position_ids_1T=torch.tensor([positions], device=device),
         ends_N=torch.tensor(ends, device=device),
@@ -204,10 +208,16 @@ def tree_attention(
         return _from_ends(tree.tree, query, key, value, **rule), None
     if tree.together is not None:
         return tree_together.attention(tree.together, query, key, value, **rule), None
+    spans = [part.span for part in tree.parts]
+    if tree_shared.knows(spans, query, window=sliding_window, softcap=softcap):
+        return tree_shared.attention(spans, query, key, value, scaling=scaling), None
+    # split and not sliced: the gradients of all pieces are put together once, not each added to a row of zeros
+    sizes = [size for part in tree.parts for size in (part.num_prompt, sum(part.lengths))]
+    pieces = [torch.split(tensor[0].transpose(0, 1), sizes) for tensor in (query, key, value)]
     outputs = []
-    for part in tree.parts:
-        own = tuple(tensor[0, :, part.start : part.end].transpose(0, 1) for tensor in (query, key, value))
-        outputs += _part(part, own, **rule)
+    for index, part in enumerate(tree.parts):
+        prompts, branches = ([piece[2 * index + place] for piece in pieces] for place in (0, 1))
+        outputs += _part(part, prompts, branches, **rule)
     return torch.cat(outputs)[None], None
 
 
@@ -251,16 +261,21 @@ def _from_ends(
 
 
 def _part(
-    part: Branching, own: tuple[Tensor, ...], *, scaling: float | None, window: int | None, softcap: float | None
+    part: Branching,
+    prompts: Sequence[Tensor],
+    branches: Sequence[Tensor],
+    *,
+    scaling: float | None,
+    window: int | None,
+    softcap: float | None,
 ) -> list[Tensor]:
-    """The prompt's and the branches' outputs of one element, [tokens, H, D] each."""
+    """The prompt's and the branches' outputs of one element, [tokens, H, D] each, from their query, key and value."""
     num_branches, width = part.gather_KR.shape
     prompt_mask, branch_mask = part.mask(window)
-    prompts = [tensor[: part.num_prompt].transpose(0, 1)[None] for tensor in own]
+    prompts = [tensor.transpose(0, 1)[None] for tensor in prompts]
     flat = part.gather_KR.flatten()
     branches = [
-        tensor[part.num_prompt :].index_select(0, flat).view(num_branches, width, *tensor.shape[1:]).transpose(1, 2)
-        for tensor in own
+        tensor.index_select(0, flat).view(num_branches, width, *tensor.shape[1:]).transpose(1, 2) for tensor in branches
     ]
     keys, values = (
         torch.cat((shared.expand(num_branches, -1, -1, -1), branch), dim=2)

@@ -72,7 +72,7 @@ class RewardConfig(TrainingConfig):
         unit="prompts",
     )
     max_forward_tokens: int = option(
-        2048,
+        1024,
         "At most so many tokens per forward pass; a prompt that has more with its responses goes alone. Less memory"
         " when smaller; the result is the same up to rounding.",
         group="optimisation",

@@ -1,0 +1,105 @@
+"""The attention of a tree on a CPU: one copy of each prompt's keys and values, no padding, no mask.
+
+The softmax of a branch's token runs over two sets of keys, its prompt's and its own branch's. Each set is one call of
+torch's flash kernel: the tokens of all branches together over the prompt's keys, and each branch over its own. The two
+results are joined by their log-sum-exps, which is exact. Backward, that kernel makes probabilities again from scores
+and log-sum-exp; given the joined output and log-sum-exp it makes those of the joined softmax, so the gradients of the
+sets are added and that is exact too (Dao 2023, FlashAttention-2, sections 3.1.1 and 3.1.2).
+
+It knows no sliding window, no capped scores and no autocast: `knows` says so, and `tree.py` has another way for them.
+
+Shape legend: T tokens of the packed row, H heads, D head size.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from training.engine.tree_together import Span
+
+Piece = tuple[slice, slice, bool]
+"""Which tokens look, at which, and whether causally."""
+
+_forward: Final = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+_backward: Final = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+
+
+def knows(spans: Sequence[Span], query: Tensor, *, window: int | None, softcap: float | None) -> bool:
+    """Can `attention` take these elements?"""
+    longest = max(num_prompt + max(lengths) for _, num_prompt, lengths in spans)
+    is_cut = window is not None and window < longest
+    return query.device.type == "cpu" and softcap is None and not is_cut and not torch.is_autocast_enabled("cpu")
+
+
+def attention(spans: Sequence[Span], query: Tensor, key: Tensor, value: Tensor, *, scaling: float | None) -> Tensor:
+    """Of the whole row: query [1, H, T, D], result [1, T, H, D]."""
+    result: Tensor = _SharedAttention.apply(query, key, value, spans, scaling)  # type: ignore[no-untyped-call]
+    return result.transpose(1, 2)
+
+
+class _SharedAttention(torch.autograd.Function):
+    """query, key and value [1, H, T, D] to [1, H, T, D]."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, spans: Any, scaling: float | None) -> Tensor:
+        output = torch.empty_like(query.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
+        lse = query.new_empty(1, query.shape[2], query.shape[1]).transpose(1, 2)
+        for start, num_prompt, lengths in spans:
+            for looks, at, causal in _own_pieces(start, num_prompt, lengths):
+                output[:, :, looks], lse[:, :, looks] = _forward(
+                    query[:, :, looks], key[:, :, at], value[:, :, at], is_causal=causal, scale=scaling
+                )
+            if num_prompt:
+                looks, at, _ = _shared_piece(start, num_prompt, lengths)
+                shared = _forward(query[:, :, looks], key[:, :, at], value[:, :, at], scale=scaling)
+                _join(output[:, :, looks], lse[:, :, looks], *shared)
+        ctx.save_for_backward(query, key, value, output, lse)
+        ctx.spans, ctx.scaling = spans, scaling
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, output, lse = ctx.saved_tensors
+        found = [torch.empty_like(tensor) for tensor in (query, key, value)]
+
+        def of(piece: Piece) -> tuple[Tensor, ...]:
+            looks, at, causal = piece
+            mine = (gradient[:, :, looks], query[:, :, looks], key[:, :, at], value[:, :, at])
+            parts: tuple[Tensor, ...] = _backward(
+                *mine, output[:, :, looks], lse[:, :, looks], 0.0, causal, scale=ctx.scaling
+            )
+            return parts
+
+        for start, num_prompt, lengths in ctx.spans:
+            for piece in _own_pieces(start, num_prompt, lengths):
+                for whole, part in zip(found, of(piece), strict=True):
+                    whole[:, :, piece[0]] = part
+            if num_prompt:
+                piece = _shared_piece(start, num_prompt, lengths)
+                for whole, where, part in zip(found, (piece[0], piece[1], piece[1]), of(piece), strict=True):
+                    whole[:, :, where] += part
+        return (*found, None, None)
+
+
+def _own_pieces(start: int, num_prompt: int, lengths: Sequence[int]) -> Iterator[Piece]:
+    """The prompt over itself and each branch over itself."""
+    for length in (num_prompt, *lengths):
+        if length:
+            own = slice(start, start + length)
+            yield own, own, True
+        start += length
+
+
+def _shared_piece(start: int, num_prompt: int, lengths: Sequence[int]) -> Piece:
+    """All branches over the prompt."""
+    first = start + num_prompt
+    return slice(first, first + sum(lengths)), slice(start, first), False
+
+
+def _join(output: Tensor, lse: Tensor, other: Tensor, other_lse: Tensor) -> None:
+    """Make `output` and `lse`, in place, those of the softmax over both sets of keys."""
+    joined = torch.logaddexp(lse, other_lse)
+    output.mul_(torch.exp(lse - joined)[..., None]).add_(other.mul_(torch.exp(other_lse - joined)[..., None]))
+    lse.copy_(joined)
