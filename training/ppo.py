@@ -28,6 +28,7 @@ from training.engine import (
     models,
     packing,
     ppo_progress,
+    ppo_worth,
     scoring,
     sharding,
 )
@@ -94,7 +95,10 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     else:
         log.resume(0)
         progress = ppo_progress.Progress(kl_coef=config.kl_coef, alarm=Alarm(kl_budget=config.kl_budget))
-        progress.before = _measure(judges, valid, processes, sampling=sampling, config=config, compute=compute)
+        progress.before = ppo_worth.policy(judges, valid, processes, sampling=sampling, config=config, compute=compute)
+        progress.best_of = ppo_worth.best_of(
+            judges, valid, processes, sampling=sampling, config=config, compute=compute
+        )
 
     # 6. The loop.
     log.phase("train")
@@ -156,7 +160,7 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 7. Publish the moving average of the weights, and measure what it is worth.
     log.phase("publish")
     ppo_progress.copy_weights(average, trainable(policy))
-    after = _measure(judges, valid, processes, sampling=sampling, config=config, compute=compute)
+    after = ppo_worth.policy(judges, valid, processes, sampling=sampling, config=config, compute=compute)
     adapters.merge(policy)
     if processes.is_main:
         models.save_model(policy, text, run_dir.outputs / "model")
@@ -322,30 +326,6 @@ def _peak_memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def _measure(
-    judges: experience.Models,
-    prompts: Sequence[measure.NamedPrompt],
-    processes: Processes,
-    *,
-    sampling: SamplingRule,
-    config: PPOConfig,
-    compute: device.Compute,
-) -> Figures:
-    """Reward, KL and length on valid prompts, with the same luck each time; nothing when there are none."""
-    if not prompts:
-        return {}
-    with compute.autocast():
-        answers = measure.answer(
-            judges.policy,
-            processes.share(prompts),
-            measure.Judges(reference=judges.reference, reward=judges.reward),
-            rule=sampling,
-            seed=config.seed,
-            batch_size=config.batch_size,
-        )
-    return measure.summary(answers.whole(processes))
-
-
 def _summary(progress: ppo_progress.Progress, after: Figures, config: PPOConfig) -> dict[str, Any]:
     return {
         "num_iterations": progress.iteration,
@@ -353,6 +333,7 @@ def _summary(progress: ppo_progress.Progress, after: Figures, config: PPOConfig)
         "stopped_at_kl_budget": progress.is_stopped,
         "over_optimisation_alarm": progress.alarm.is_ringing,
         "published_weights": "moving average",
+        **{f"valid_{name}": value for name, value in progress.best_of.items()},
         **{f"valid_{name}_before": value for name, value in progress.before.items()},
         **{f"valid_{name}_after": value for name, value in after.items()},
     }

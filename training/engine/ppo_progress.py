@@ -29,6 +29,7 @@ class Progress:
     iteration: int = 0
     is_stopped: bool = False
     before: Figures = field(default_factory=dict)
+    best_of: Figures = field(default_factory=dict)
 
 
 def watch(progress: Progress, figures: Figures, config: PPOConfig, log: RunLog) -> None:
@@ -68,6 +69,7 @@ def state(learner: Learner, average: Sequence[Tensor], progress: Progress) -> di
         "iteration": progress.iteration,
         "is_stopped": progress.is_stopped,
         "before": progress.before,
+        "best_of": progress.best_of,
         "rewards": progress.alarm.rewards,
         "kls": progress.alarm.kls,
     }
@@ -87,6 +89,7 @@ def restore(saved: Mapping[str, Any], learner: Learner, average: Sequence[Tensor
         iteration=saved["iteration"],
         is_stopped=saved["is_stopped"],
         before=saved["before"],
+        best_of=saved["best_of"],
     )
 
 
