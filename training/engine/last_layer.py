@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ class Reading:
     value: Tensor
 
 
-def harvest(into: Harvest, key: Tensor, value: Tensor) -> None:
+def harvest(into: Harvest, key: Tensor, value: Tensor) -> NoReturn:
     """End the layer with its keys and values, [1, H, T, D] each."""
     into.key, into.value = key, value
     raise _Harvested

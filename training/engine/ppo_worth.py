@@ -22,7 +22,7 @@ def policy(
     config: PPOConfig,
     compute: Compute,
 ) -> Figures:
-    """Reward, KL and length of the policy on valid prompts, with the same luck each time; nothing when there are none."""
+    """Its reward, KL and length on valid prompts, with the same luck each time; nothing when there are none."""
     if not prompts:
         return {}
     with compute.autocast():
