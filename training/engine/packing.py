@@ -30,7 +30,6 @@ NAME: Final = "podium_packed"
 ALIKE: Final = 0.75
 """Rows share a group down to this share of its longest row: at most a quarter of what attention computes is padding."""
 
-
 FEW: Final = 0.75
 """The last layer is computed at the tokens that are read alone when those are fewer than this share of all: it then
 computes queries, keys and values of the read tokens twice, a quarter of what it does."""
@@ -110,8 +109,9 @@ def hidden(model: Any, input_ids_BT: Tensor, mask_BT: Tensor, *, places_BR: Tens
     """The last hidden states at the places in the rows that `read_BR` keeps, row after row, [N, D]."""
     layout = layout_of(mask_BT.sum(dim=1).tolist(), device=input_ids_BT.device)
     read_N = (layout.starts_B[:, None] + places_BR)[read_BR]
-    if len(read_N) < FEW * sum(layout.lengths):
-        layout = replace(layout, read_N=read_N, readers=_readers(layout, read_N))
+    different_N = read_N.unique()
+    if len(different_N) < FEW * sum(layout.lengths):
+        layout = replace(layout, read_N=different_N, readers=_readers(layout, different_N))
     positions_BT = (mask_BT.long().cumsum(dim=1) - 1)[mask_BT]
     # Four dimensions: the model takes the mask as it is and builds none of T² cells. It is never read.
     unread = torch.zeros((1, 1, 1, 1), dtype=torch.bool, device=input_ids_BT.device)
@@ -228,6 +228,7 @@ def _from_readers(
 
 
 def _readers(layout: Layout, read_N: Tensor) -> tuple[Readers, ...]:
+    """Who reads in each group; `read_N` are different tokens of the packed row."""
     number_T = torch.full((sum(layout.lengths),), -1, device=read_N.device)
     number_T[read_N] = torch.arange(len(read_N), device=read_N.device)
     found = []
