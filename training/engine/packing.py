@@ -109,7 +109,7 @@ def hidden(model: Any, input_ids_BT: Tensor, mask_BT: Tensor, *, places_BR: Tens
     """The last hidden states at the places in the rows that `read_BR` keeps, row after row, [N, D]."""
     layout = layout_of(mask_BT.sum(dim=1).tolist(), device=input_ids_BT.device)
     read_N = (layout.starts_B[:, None] + places_BR)[read_BR]
-    different_N = read_N.unique()
+    different_N = torch.unique(read_N)
     if len(different_N) < FEW * sum(layout.lengths):
         layout = replace(layout, read_N=different_N, readers=_readers(layout, different_N))
     positions_BT = (mask_BT.long().cumsum(dim=1) - 1)[mask_BT]
