@@ -3,9 +3,9 @@
     python benchmarks/ppo_vs_trl.py [--quick] [--json FILE] [--inner-epochs 1,4] [--rounds 2]
 
 TRL 1.12 is the last release with PPOTrainer. Both start from the same folders, sample 64 episodes an update and learn
-from them in four minibatches. A neutral judge (transformers' own sampler) then scores both policies on held-out
-prompts: the reward model's score, the true preference, and the exact KL from the SFT policy. docs/benchmarks.md
-explains the columns.
+from them in four minibatches, on the same number of threads. A neutral judge (transformers' own sampler) then scores
+both policies on held-out prompts: the reward model's score, the true preference, and the exact KL from the SFT policy.
+docs/benchmarks.md explains the columns, and where the two recipes differ.
 """
 
 import argparse
@@ -15,12 +15,11 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from trl_peer import environments, worlds
+from trl_peer import environments, rankings, worlds
 from trl_peer.judge import judge
 
 HERE = Path(__file__).parent
@@ -34,147 +33,200 @@ RECIPE: dict[str, Any] = {
     "seed": 1,
 }
 PARTS = ("generate", "score", "learn")
+MICRO_BATCH = 8  # ours adds up the gradients of a minibatch in two forward passes; the step is the same
+SHORT = 5  # updates of a round that measures speed alone
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One side: the first update, which warms up, is left out of every time."""
+    """One side in one round: the first update, which warms up, is left out of every time."""
 
-    episodes_per_s: float
+    update_s: float
+    update_cpu_s: float
     shares: dict[str, float]
+    limit_share: float
     memory_mib: float
+    peak_mib: float
     rows: list[dict[str, float]]
-    judged: dict[str, float]
+    policy: Path
 
 
 def main() -> int:
     args = _arguments()
     interpreter = environments.make("trl-ppo")
-    updates = 4 if args.quick else 20
     with tempfile.TemporaryDirectory(prefix="podium-bench-") as name:
-        folder = Path(name)
         say("training the starting point")
-        world = worlds.prepare(folder, model=args.model, quick=args.quick)
+        world = worlds.prepare(Path(name), model=args.model, quick=args.quick)
+        bench = Bench(folder=Path(name), world=world, interpreter=interpreter, threads=args.threads, model=args.model)
         start = judge(world.policy, world)
-        rows = []
-        for epochs in args.inner_epochs:
-            sides: dict[str, list[Measured]] = {"TRL": [], "ours": []}
-            for number in range(args.rounds):
-                sides["TRL"].append(run_theirs(world, folder, interpreter, epochs=epochs, updates=updates))
-                sides["ours"].append(run_ours(world, folder, f"{epochs}-{number}", epochs=epochs, updates=updates))
-            rows += [
-                _row(side, epochs, max(found, key=lambda one: one.episodes_per_s)) for side, found in sides.items()
-            ]
-            say(
-                f"{epochs} inner epochs: "
-                + ", ".join(f"{row['side']} {row['episodes_per_s']:.1f}/s" for row in rows[-2:])
-            )
+        rows = [row for epochs in args.inner_epochs for row in bench.compare(epochs, args.updates, rounds=args.rounds)]
     print_table(rows, start)
+    summary = _summary(rows, start, threads=args.threads)
+    print({key: value for key, value in summary.items() if key not in ("rows", "start")})
     if args.json:
-        Path(args.json).write_text(json.dumps(_summary(rows, start), indent=1))
+        Path(args.json).write_text(json.dumps(summary, indent=1))
     return 0
 
 
-def run_theirs(world: worlds.World, folder: Path, interpreter: Path, *, epochs: int, updates: int) -> Measured:
-    settings = RECIPE | {
-        "policy": str(world.policy),
-        "reward": str(world.reward),
-        "prompts": str(world.train_prompts),
-        "updates": updates,
-        "inner_epochs": epochs,
-        "dtype": "float32",
-        "bf16": torch.cuda.is_available(),
-        "save": str(folder / "theirs"),
-    }
-    (folder / "theirs.json").write_text(json.dumps(settings))
-    found = _run(folder, interpreter, HERE / "trl_peer" / "ppo_theirs.py", str(folder / "theirs.json"))
-    seconds = [later[0] - earlier[0] for earlier, later in pairwise(found["stamps"])]
-    return _measured(found, seconds, judge(folder / "theirs", world))
+@dataclass(frozen=True)
+class Bench:
+    """What all runs share."""
 
+    folder: Path
+    world: worlds.World
+    interpreter: Path
+    threads: int
+    model: str
 
-def run_ours(world: worlds.World, folder: Path, number: str, *, epochs: int, updates: int) -> Measured:
-    config = RECIPE | {
-        "policy_model": str(world.policy),
-        "reward_model": str(world.reward),
-        "prompts": str(world.prompts),
-        "num_episodes": updates * RECIPE["batch_size"],
-        "micro_batch_size": RECIPE["minibatch_size"],
-        "num_inner_epochs": epochs,
-        "value_learning_rate": RECIPE["learning_rate"],
-        "max_prompt_tokens": worlds.PROMPT_TOKENS[1],
-        "warmup_iterations": 0,
-        "ema_decay": 0.0,
-        "num_valid_prompts": 0,
-        "checkpoint_every": 100_000,
-        "kl_budget": 10_000.0,
-    }
-    (folder / "ours.json").write_text(json.dumps(config))
-    run_dir = folder / f"run-{number}"
-    script = HERE / "trl_peer" / "ppo_ours.py"
-    found = _run(folder, Path(sys.executable), script, str(folder / "ours.json"), str(run_dir))
-    return _measured(found, found["seconds"], judge(run_dir / "outputs" / "model", world))
+    def compare(self, epochs: int, updates: int, *, rounds: int) -> list[dict[str, Any]]:
+        """The two rows of the table. Both train in turn; all rounds but the first are short and measure speed alone."""
+        found: dict[str, list[Measured]] = {"TRL": [], "ours": []}
+        for number in range(rounds):
+            length = updates if number == 0 else min(updates, SHORT)
+            found["TRL"].append(self.run_theirs(epochs, length, number))
+            found["ours"].append(self.run_ours(epochs, length, number))
+            speeds = ", ".join(
+                f"{side} {RECIPE['batch_size'] / each[-1].update_s:.1f}/s" for side, each in found.items()
+            )
+            say(f"{epochs} inner epochs, round {number}: {speeds}")
+        return [_row(side, epochs, each, judge(each[0].policy, self.world)) for side, each in found.items()]
+
+    def run_theirs(self, epochs: int, updates: int, number: int) -> Measured:
+        saved = self.folder / f"theirs-{epochs}-{number}"
+        settings = RECIPE | {
+            "policy": str(self.world.policy),
+            "reward": str(self.world.reward),
+            "prompts": str(self.world.train_prompts),
+            "updates": updates,
+            "inner_epochs": epochs,
+            "dtype": "float32",
+            "bf16": torch.cuda.is_available(),
+            "save": str(saved),
+        }
+        return self._run(self.interpreter, "ppo_theirs.py", settings, saved, epochs=epochs)
+
+    def run_ours(self, epochs: int, updates: int, number: int) -> Measured:
+        run_dir = self.folder / f"ours-{epochs}-{number}"
+        config = RECIPE | {
+            "policy_model": str(self.world.policy),
+            "reward_model": str(self.world.reward),
+            "prompts": str(self.world.prompts),
+            "num_episodes": updates * RECIPE["batch_size"],
+            "micro_batch_size": MICRO_BATCH,
+            "num_inner_epochs": epochs,
+            "value_learning_rate": RECIPE["learning_rate"],
+            "max_prompt_tokens": worlds.PROMPT_TOKENS[1],
+            "warmup_iterations": 0,
+            "ema_decay": 0.0,
+            "num_valid_prompts": 0,
+            "checkpoint_every": 100_000,
+            "kl_budget": 10_000.0,
+        }
+        policy = run_dir / "outputs" / "model"
+        return self._run(Path(sys.executable), "ppo_ours.py", config, policy, str(run_dir), epochs=epochs)
+
+    def _run(
+        self, interpreter: Path, script: str, settings: dict[str, Any], policy: Path, *arguments: str, epochs: int
+    ) -> Measured:
+        given, out = self.folder / "given.json", self.folder / "result.json"
+        given.write_text(json.dumps(settings))
+        out.unlink(missing_ok=True)
+        done = subprocess.run(  # noqa: PLW1510  # the code is looked at below
+            [str(interpreter), str(HERE / "trl_peer" / script), str(given), *arguments, str(out)],
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": str(self.threads),
+                "PYTHONPATH": str(HERE.parent),
+                "PYTHONWARNINGS": "ignore",
+            },
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode or not out.exists():
+            raise SystemExit(f"{script} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+        return _measured(json.loads(out.read_text()), policy, learn_flops=epochs * _flops_per_token(self.model))
 
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _run(folder: Path, interpreter: Path, script: Path, *arguments: str) -> dict[str, Any]:
-    out = folder / "result.json"
-    out.unlink(missing_ok=True)
-    threads = os.environ.get("OMP_NUM_THREADS") or str(torch.get_num_threads())
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": str(HERE.parent), "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(  # noqa: PLW1510  # the code is looked at below
-        [str(interpreter), str(script), *arguments, str(out)], env=environment, capture_output=True, text=True
-    )
-    if done.returncode or not out.exists():
-        raise SystemExit(f"{script.name} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    found: dict[str, Any] = json.loads(out.read_text())
-    return found
+def _flops_per_token(model: str) -> float:
+    """Forward and backward through the layers' matrices of policy and value function; attention, embeddings and
+    logits are not counted."""
+    width, layers, _ = rankings.SIZES[model]
+    return 2 * 6 * 12 * layers * width**2
 
 
-def _measured(found: dict[str, Any], seconds: list[float], judged: dict[str, float]) -> Measured:
-    total = sum(seconds[1:])
+def _measured(found: dict[str, Any], policy: Path, *, learn_flops: float) -> Measured:
+    wall, cpu = (sum(column) for column in zip(*found["updates"], strict=True))
+    num_updates, learn_s = len(found["updates"]), found["spent"]["learn"][0]
     return Measured(
-        episodes_per_s=(len(seconds) - 1) * RECIPE["batch_size"] / total,
-        shares={part: found["spent"].get(part, 0.0) / total for part in PARTS},
-        memory_mib=found["gpu_peak"] or found["rss_peak"],
+        update_s=wall / num_updates,
+        update_cpu_s=cpu / num_updates,
+        shares={part: found["spent"][part][0] / wall for part in PARTS},
+        limit_share=learn_flops * sum(found["tokens"]) / found["matmul_rate"] / learn_s,
+        memory_mib=found["gpu_peak"] or found["peak"] - found["held"],
+        peak_mib=found["gpu_peak"] or found["peak"],
         rows=found["rows"],
-        judged=judged,
+        policy=policy,
     )
 
 
-def _row(side: str, epochs: int, found: Measured) -> dict[str, Any]:
+def _row(side: str, epochs: int, rounds: list[Measured], judged: dict[str, float]) -> dict[str, Any]:
+    """Times of the fastest round, everything else of the first, which is the whole training."""
+    best = min(rounds, key=lambda one: one.update_s)
     return {
         "side": side,
         "inner_epochs": epochs,
-        "episodes_per_s": found.episodes_per_s,
-        "memory_mib": found.memory_mib,
-        "curve": found.rows,
-        **{f"{part}_share": share for part, share in found.shares.items()},
-        **{f"judged_{name}": value for name, value in found.judged.items()},
+        "episodes_per_s": RECIPE["batch_size"] / best.update_s,
+        "episodes_per_cpu_s": RECIPE["batch_size"] / min(one.update_cpu_s for one in rounds),
+        "limit_share": best.limit_share,
+        "memory_mib": rounds[0].memory_mib,
+        "peak_mib": rounds[0].peak_mib,
+        "curve": rounds[0].rows,
+        **{f"{part}_share": share for part, share in best.shares.items()},
+        **{f"judged_{name}": value for name, value in judged.items()},
+        "judged_objective": judged["reward"] - RECIPE["kl_coef"] * judged["kl"],
     }
 
 
 def print_table(rows: list[dict[str, Any]], start: dict[str, float]) -> None:
-    print("| | inner epochs | episodes/s | generate | score | learn | peak MiB | reward | vowels | KL |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    print(f"| SFT policy | | | | | | | {start['reward']:.2f} | {start['vowels']:.3f} | 0 |")
+    columns = (
+        ("", "side", "{}"),
+        ("inner epochs", "inner_epochs", "{}"),
+        ("episodes/s", "episodes_per_s", "{:.1f}"),
+        ("a CPU second", "episodes_per_cpu_s", "{:.1f}"),
+        ("generate", "generate_share", "{:.0%}"),
+        ("score", "score_share", "{:.0%}"),
+        ("learn", "learn_share", "{:.0%}"),
+        ("of limit", "limit_share", "{:.0%}"),
+        ("training MiB", "memory_mib", "{:.0f}"),
+        ("peak MiB", "peak_mib", "{:.0f}"),
+        ("reward", "judged_reward", "{:.2f}"),
+        ("vowels", "judged_vowels", "{:.3f}"),
+        ("KL", "judged_kl", "{:.2f}"),
+        ("reward − β·KL", "judged_objective", "{:.2f}"),
+    )
+    print("| " + " | ".join(title for title, _, _ in columns) + " |")
+    print("|" + "---|" * len(columns))
     for row in rows:
-        shares = " | ".join(f"{row[f'{part}_share']:.0%}" for part in PARTS)
-        judged = f"{row['judged_reward']:.2f} | {row['judged_vowels']:.3f} | {row['judged_kl']:.2f}"
-        speed = f"{row['episodes_per_s']:.1f} | {shares} | {row['memory_mib']:.0f}"
-        print(f"| {row['side']} | {row['inner_epochs']} | {speed} | {judged} |")
+        print("| " + " | ".join(shape.format(row[key]) for _, key, shape in columns) + " |")
+    print(f"SFT policy: reward {start['reward']:.2f}, vowels {start['vowels']:.3f}, KL 0")
 
 
-def _summary(rows: list[dict[str, Any]], start: dict[str, float]) -> dict[str, Any]:
-    """`ratio` and `memory_ratio` of one inner epoch, the paper's number, and the whole table."""
-    epochs = rows[0]["inner_epochs"]
+def _summary(rows: list[dict[str, Any]], start: dict[str, float], *, threads: int) -> dict[str, Any]:
+    """The figures asked for by name, of the fewest inner epochs (one is the paper's number), and the whole table."""
     theirs, ours = (next(row for row in rows if row["side"] == side) for side in ("TRL", "ours"))
     return {
         "ratio": ours["episodes_per_s"] / theirs["episodes_per_s"],
+        "cpu_ratio": ours["episodes_per_cpu_s"] / theirs["episodes_per_cpu_s"],
+        "limit_share": ours["limit_share"],
         "memory_ratio": ours["memory_mib"] / theirs["memory_mib"],
-        "inner_epochs": epochs,
+        "peak_ratio": ours["peak_mib"] / theirs["peak_mib"],
+        "objective_difference": ours["judged_objective"] - theirs["judged_objective"],
+        "inner_epochs": ours["inner_epochs"],
+        "threads": threads,
         "start": start,
         "rows": rows,
     }
@@ -182,14 +234,18 @@ def _summary(rows: list[dict[str, Any]], start: dict[str, float]) -> dict[str, A
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few updates of one inner epoch")
+    parser.add_argument("--quick", action="store_true", help="one short round of one inner epoch")
     parser.add_argument("--json", metavar="FILE", help="write the table there too")
-    parser.add_argument("--model", default="gpt2-3m")
+    parser.add_argument("--model", default="gpt2-3m", choices=rankings.SIZES)
     parser.add_argument("--inner-epochs", default="", help="comma-separated")
+    parser.add_argument("--updates", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=0, help="of each side; all cores")
     args = parser.parse_args()
     args.inner_epochs = [int(part) for part in (args.inner_epochs or ("1" if args.quick else "1,4")).split(",")]
+    args.updates = args.updates or (6 if args.quick else 16)
     args.rounds = args.rounds or (1 if args.quick else 2)
+    args.threads = args.threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or len(os.sched_getaffinity(0))
     return args
 
 

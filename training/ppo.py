@@ -10,18 +10,28 @@ import copy
 import itertools
 import resource
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, PPOConfig
 from training.contract.records import PromptRow
 from training.contract.rundir import RunDir
-from training.engine import adapters, advantages, data, device, experience, measure, models, packing, scoring, sharding
+from training.engine import (
+    adapters,
+    data,
+    device,
+    experience,
+    measure,
+    models,
+    packing,
+    ppo_progress,
+    ppo_worth,
+    scoring,
+    sharding,
+)
 from training.engine.batches import Cuts
 from training.engine.checkpoints import Checkpoints
 from training.engine.corpus import snapshot_stream
@@ -34,17 +44,6 @@ from training.engine.schedule import Alarm, Schedule, TextPieces, warmed_up
 from training.engine.text import Text, load_text
 
 Figures = dict[str, float]
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """What changes from iteration to iteration besides the weights."""
-
-    kl_coef: float
-    alarm: Alarm
-    iteration: int = 0
-    is_stopped: bool = False
-    before: Figures = field(default_factory=dict)
 
 
 def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
@@ -91,12 +90,15 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     processes.seed(config.seed)
     found = checkpoints.load_latest()
     if found is not None:
-        progress = _restore(found[1], learner, average, config)
+        progress = ppo_progress.restore(found[1], learner, average, config)
         log.resume(progress.iteration)
     else:
         log.resume(0)
-        progress = Progress(kl_coef=config.kl_coef, alarm=Alarm(kl_budget=config.kl_budget))
-        progress.before = _measure(judges, valid, processes, sampling=sampling, config=config, compute=compute)
+        progress = ppo_progress.Progress(kl_coef=config.kl_coef, alarm=Alarm(kl_budget=config.kl_budget))
+        progress.before = ppo_worth.policy(judges, valid, processes, sampling=sampling, config=config, compute=compute)
+        progress.best_of = ppo_worth.best_of(
+            judges, valid, processes, sampling=sampling, config=config, compute=compute
+        )
 
     # 6. The loop.
     log.phase("train")
@@ -119,7 +121,7 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
         plans = schedule.plans(iteration)
         with compute.autocast():
             judgement = experience.judge(judges, episodes, plans[0], temperature=config.temperature)
-            padding_difference = experience.padding_difference(judges.reward, episodes.rows(plans[0][0][0]))
+            padding_difference = experience.padding_difference(judges.reward, episodes, judgement, plans[0][0][0])
         judgement = experience.whole(judgement, processes)
         rule = _reward_rule(config, progress.kl_coef)
         batch = experience.experience(judgement, episodes, responses.has_end_B, rule=rule)
@@ -134,7 +136,7 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
         times.append(time.monotonic())
 
         # 6d. Sound the alarm, log, steer β.
-        _watch(progress, figures, config, log)
+        ppo_progress.watch(progress, figures, config, log)
         figures |= {
             "ppo/kl_coef": progress.kl_coef,
             "ppo/learning_rate": learning_rate,
@@ -144,21 +146,21 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
             "ppo/episodes": float(progress.iteration * config.batch_size),
         }
         log.metrics(progress.iteration, figures | _speed(times, episodes))
-        progress.kl_coef = _steered(progress.kl_coef, figures["ppo/kl"], config)
+        progress.kl_coef = ppo_progress.steered(progress.kl_coef, figures["ppo/kl"], config)
 
         # 6e. Keep a checkpoint when it is time; stop when asked.
         is_last = progress.is_stopped or progress.iteration == num_iterations
         is_cancelled = processes.any(log.cancel_asked)
         if is_cancelled or is_last or progress.iteration % config.checkpoint_every == 0:
-            checkpoints.save(progress.iteration, _state(learner, average, progress))
+            checkpoints.save(progress.iteration, ppo_progress.state(learner, average, progress))
         log.step_done(progress.iteration)
         if is_cancelled and not is_last:
             raise Cancelled
 
     # 7. Publish the moving average of the weights, and measure what it is worth.
     log.phase("publish")
-    _copy_weights(average, trainable(policy))
-    after = _measure(judges, valid, processes, sampling=sampling, config=config, compute=compute)
+    ppo_progress.copy_weights(average, trainable(policy))
+    after = ppo_worth.policy(judges, valid, processes, sampling=sampling, config=config, compute=compute)
     adapters.merge(policy)
     if processes.is_main:
         models.save_model(policy, text, run_dir.outputs / "model")
@@ -303,29 +305,6 @@ def _set_rates(learner: Learner, *, policy: float, value: float) -> None:
             group["lr"] = rate
 
 
-def _watch(progress: Progress, figures: Figures, config: PPOConfig, log: RunLog) -> None:
-    """Count the iteration, and tell people once when the alarm begins to ring or the KL budget ends the run."""
-    was_ringing = progress.alarm.is_ringing
-    progress.alarm.update(reward=figures["ppo/reward"], kl=figures["ppo/kl"])
-    progress.iteration += 1
-    progress.is_stopped = config.stop_at_kl_budget and progress.alarm.over_budget
-    if progress.alarm.is_ringing and not was_ringing:
-        log.say(
-            f"over-optimisation alarm at iteration {progress.iteration}: the reward still rises, but the KL is past"
-            f" its budget of {config.kl_budget:g} nats; look at responses before you trust this reward"
-        )
-    if progress.is_stopped:
-        log.say(f"stopped at iteration {progress.iteration}: the KL is past its budget of {config.kl_budget:g} nats")
-
-
-def _steered(kl_coef: float, kl: float, config: PPOConfig) -> float:
-    if config.kl_control == "fixed":
-        return kl_coef
-    return advantages.adapted_kl_coef(
-        kl_coef, kl=kl, target=config.kl_target, horizon=config.kl_horizon, num_episodes=config.batch_size
-    )
-
-
 def _speed(times: Sequence[float], episodes: scoring.Episodes) -> Figures:
     """`perf/*`: where the time went. The only figures that differ between two runs of one config."""
     seconds = [later - earlier for earlier, later in itertools.pairwise(times)]
@@ -347,77 +326,14 @@ def _peak_memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def _measure(
-    judges: experience.Models,
-    prompts: Sequence[measure.NamedPrompt],
-    processes: Processes,
-    *,
-    sampling: SamplingRule,
-    config: PPOConfig,
-    compute: device.Compute,
-) -> Figures:
-    """Reward, KL and length on valid prompts, with the same luck each time; nothing when there are none."""
-    if not prompts:
-        return {}
-    with compute.autocast():
-        answers = measure.answer(
-            judges.policy,
-            processes.share(prompts),
-            measure.Judges(reference=judges.reference, reward=judges.reward),
-            rule=sampling,
-            seed=config.seed,
-            batch_size=config.batch_size,
-        )
-    return measure.summary(answers.whole(processes))
-
-
-def _state(learner: Learner, average: Sequence[Tensor], progress: Progress) -> dict[str, Any]:
-    """Everything that a resumed run needs; the order of prompts and text follows from the iteration."""
-    return {
-        "policy": adapters.state(learner.policy),
-        "value": adapters.state(learner.value),
-        "policy_optimizer": learner.policy_optimizer.state_dict(),
-        "value_optimizer": learner.value_optimizer.state_dict(),
-        "average": list(average),
-        "rng": learner.processes.rng_state(),
-        "kl_coef": progress.kl_coef,
-        "iteration": progress.iteration,
-        "is_stopped": progress.is_stopped,
-        "before": progress.before,
-        "rewards": progress.alarm.rewards,
-        "kls": progress.alarm.kls,
-    }
-
-
-def _restore(state: Mapping[str, Any], learner: Learner, average: Sequence[Tensor], config: PPOConfig) -> Progress:
-    adapters.load_state(learner.policy, state["policy"])
-    adapters.load_state(learner.value, state["value"])
-    learner.policy_optimizer.load_state_dict(state["policy_optimizer"])
-    learner.value_optimizer.load_state_dict(state["value_optimizer"])
-    _copy_weights(state["average"], average)
-    learner.processes.restore_rng_state(state["rng"], seed=config.seed)
-    return Progress(
-        kl_coef=state["kl_coef"],
-        alarm=Alarm(kl_budget=config.kl_budget, rewards=state["rewards"], kls=state["kls"]),
-        iteration=state["iteration"],
-        is_stopped=state["is_stopped"],
-        before=state["before"],
-    )
-
-
-@torch.no_grad()
-def _copy_weights(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
-    for old, new in zip(target, source, strict=True):
-        old.copy_(new)
-
-
-def _summary(progress: Progress, after: Figures, config: PPOConfig) -> dict[str, Any]:
+def _summary(progress: ppo_progress.Progress, after: Figures, config: PPOConfig) -> dict[str, Any]:
     return {
         "num_iterations": progress.iteration,
         "num_episodes": progress.iteration * config.batch_size,
         "stopped_at_kl_budget": progress.is_stopped,
         "over_optimisation_alarm": progress.alarm.is_ringing,
         "published_weights": "moving average",
+        **{f"valid_{name}": value for name, value in progress.best_of.items()},
         **{f"valid_{name}_before": value for name, value in progress.before.items()},
         **{f"valid_{name}_after": value for name, value in after.items()},
     }

@@ -1,51 +1,56 @@
-"""Podium's PPO stage as it is, measured from outside by its own metrics and the process's memory.
+"""Podium's PPO stage as it is, measured from outside: its functions are watched, not changed.
 
 python benchmarks/trl_peer/ppo_ours.py CONFIG.json RUN_DIR RESULT.json
 """
 
 import json
-import resource
 import sys
 from pathlib import Path
 from typing import Any
 
-import torch
+import resident
+from stopwatch import Stopwatch
 
 from training import ppo
 from training.cli import run_stage
 from training.contract.rundir import RunDir
-
-PARTS = ("generate", "score", "learn")
+from training.engine import experience, learner, runlog
 
 
 def main(config: str, folder: str, out: str) -> int:
-    memory: list[float] = []
-    load = ppo._load_models
+    watch, held = Stopwatch(), [0.0]
+    plan, metrics, judge = runlog.RunLog.plan, runlog.RunLog.metrics, experience.judge
 
-    def weighed(*args: Any, **named: Any) -> Any:
-        loaded = load(*args, **named)
-        memory.append(_peak_mib())
-        return loaded
+    def planned(*args: Any) -> None:
+        plan(*args)
+        held[0] = resident.settle()
+        watch.start()
 
-    ppo._load_models = weighed
+    def logged(*args: Any) -> None:
+        metrics(*args)
+        watch.stop()
+
+    def judged(models: Any, episodes: Any, *args: Any, **named: Any) -> Any:
+        watch.count(int(episodes.attention_mask_BT.sum()))
+        return judge(models, episodes, *args, **named)
+
+    runlog.RunLog.plan, runlog.RunLog.metrics = planned, logged  # type: ignore[method-assign]
+    experience.judge = judged
+    ppo.sample = watch.watch(ppo.sample, "generate")
+    for name in ("judge", "padding_difference", "experience"):
+        setattr(experience, name, watch.watch(getattr(experience, name), "score"))
+    learner.Learner.learn = watch.watch(learner.Learner.learn, "learn")  # type: ignore[method-assign]
     code = run_stage("ppo", ppo.main, ["--config", config, "--run-dir", folder])
+    peak = resident.peak()
     rows, _ = RunDir(Path(folder)).read_metrics(0)
-    steps = [row.values for row in rows if "perf/step_s" in row.values]
-    result = {
-        "seconds": [step["perf/step_s"] for step in steps],
+    steps = [row.values for row in rows if "ppo/kl" in row.values]
+    result = watch.found() | {
         "rows": [{"kl": step["ppo/kl"], "reward": step["ppo/reward"]} for step in steps],
-        "spent": {part: sum(step[f"perf/{part}_s"] for step in steps[1:]) for part in PARTS},
-        "rss_before": memory[0],
-        "rss_peak": _peak_mib(),
-        "gpu_peak": torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None,
-        "threads": torch.get_num_threads(),
+        "held": held[0],
+        "peak": peak,
     }
     Path(out).write_text(json.dumps(result))
     return code
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

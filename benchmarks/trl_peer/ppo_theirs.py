@@ -5,14 +5,13 @@
 Where the time goes is measured around its own functions, which are not changed.
 """
 
-import functools
 import json
 import os
-import resource
 import sys
 import tempfile
-import time
-from collections import Counter
+
+import resident
+from stopwatch import Stopwatch
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -34,37 +33,30 @@ def main(settings: dict, out: str) -> None:
         model.config.pad_token_id = tokenizer.pad_token_id
     prompts = load_dataset("json", data_files=settings["prompts"])["train"]
     prompts = prompts.map(lambda row: {"input_ids": tokenizer(row["prompt"])["input_ids"]}, remove_columns=["prompt"])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    spent: Counter = Counter()
-    stamps, rows = [], []
-
-    def watched(function, name):
-        @functools.wraps(function)
-        def inner(*args, **named):
-            started = time.perf_counter()
-            try:
-                return function(*args, **named)
-            finally:
-                spent[name() if callable(name) else name] += time.perf_counter() - started
-
-        return inner
+    watch, held, rows = Stopwatch(), [0.0], []
 
     class Clock(TrainerCallback):
         def on_train_begin(self, *_args, **_named):
-            stamps.append((time.perf_counter(), time.process_time()))
+            held[0] = resident.settle()
+            watch.start()
 
         def on_step_end(self, *_args, **_named):
-            stamps.append((time.perf_counter(), time.process_time()))
-            if len(stamps) == 2:
-                spent.clear()  # the first update warms up
+            watch.stop()
 
         def on_log(self, _args, _state, _control, logs=None, **_named):
             if logs and "objective/kl" in logs:
                 rows.append({"kl": float(logs["objective/kl"]), "reward": float(logs["objective/scores"])})
 
-    ppo_trainer.batch_generation = watched(ppo_trainer.batch_generation, "generate")
-    ppo_trainer.get_reward = watched(ppo_trainer.get_reward, "score")
-    ppo_trainer.forward = watched(ppo_trainer.forward, lambda: "learn" if torch.is_grad_enabled() else "score")
+    get_reward = ppo_trainer.get_reward
+
+    def scored(model, rows, pad, *args):
+        if model is reward:
+            watch.count(int((rows != pad).sum()))
+        return get_reward(model, rows, pad, *args)
+
+    ppo_trainer.batch_generation = watch.watch(ppo_trainer.batch_generation, "generate")
+    ppo_trainer.get_reward = watch.watch(scored, "score")
+    ppo_trainer.forward = watch.watch(ppo_trainer.forward, lambda: "learn" if torch.is_grad_enabled() else "score")
     with tempfile.TemporaryDirectory() as folder:
         config = PPOConfig(
             output_dir=folder,
@@ -106,20 +98,13 @@ def main(settings: dict, out: str) -> None:
             train_dataset=prompts,
             callbacks=[Clock()],
         )
-        trainer.accelerator.backward = watched(trainer.accelerator.backward, "learn")
-        trainer.optimizer.step = watched(trainer.optimizer.step, "learn")
+        trainer.accelerator.backward = watch.watch(trainer.accelerator.backward, "learn")
+        trainer.optimizer.step = watch.watch(trainer.optimizer.step, "learn")
         trainer.train()
+    peak = resident.peak()
     policy.save_pretrained(settings["save"])
     tokenizer.save_pretrained(settings["save"])
-    result = {
-        "stamps": stamps,
-        "rows": rows,
-        "spent": dict(spent),
-        "rss_before": before,
-        "rss_peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "gpu_peak": torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None,
-        "threads": torch.get_num_threads(),
-    }
+    result = watch.found() | {"rows": rows, "held": held[0], "peak": peak}
     with open(out, "w", encoding="utf-8") as file:
         json.dump(result, file)
 

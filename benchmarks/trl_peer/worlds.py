@@ -11,10 +11,13 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+import torch
+
 from training import reward, sft
 from training.cli import run_stage
 from training.contract.records import DemonstrationRow, Message, PromptRow, RewardRow
-from training.engine import data, models
+from training.engine import data, models, scoring
+from training.engine.text import load_text
 from trl_peer import rankings
 
 PROMPT_TOKENS: Final = (32, 64)
@@ -44,6 +47,7 @@ def prepare(folder: Path, *, model: str, quick: bool, seed: int = 0) -> World:
     (folder / "prompts.jsonl").write_text("".join(json.dumps({"prompt": text}) + "\n" for text in prompts))
     policy = _sft(folder, start, prompts, random, num_rows=2_400 if quick else 6_400, seed=seed)
     judge = _reward(folder, policy, prompts, random, num_rows=320 if quick else 960, seed=seed)
+    _set_spread(judge, prompts, random)
     return World(policy=policy, reward=judge, prompts=folder / "prompts", train_prompts=folder / "prompts.jsonl")
 
 
@@ -95,6 +99,19 @@ def _reward(folder: Path, policy: Path, prompts: Sequence[str], random: Random, 
         "seed": seed,
     }
     return _run("reward", reward.main, config, folder / "reward")
+
+
+@torch.no_grad()
+def _set_spread(folder: Path, prompts: Sequence[str], random: Random) -> None:
+    """Scores of responses as the policy has learnt them get a deviation of 1, and no bias: TRL reads weights alone."""
+    text = load_text(str(folder))
+    reward = models.load_reward(str(folder), text)
+    models.set_reward_bias(reward, 0.0)
+    given = [text.tokenizer(random.choice(prompts))["input_ids"] for _ in range(128)]
+    said = [[*text.tokenizer(_response(random, USUAL_VOWELS))["input_ids"], text.end_id] for _ in given]
+    scores = scoring.end_rewards(reward, scoring.episodes(given, said, pad_token_id=text.pad_id))
+    reward.score.weight /= scores.std()
+    models.save_model(reward, text, folder)
 
 
 def _run(stage: str, main: Any, config: dict[str, Any], folder: Path) -> Path:

@@ -1,6 +1,6 @@
 """Killed again and again at random places of random steps, a run ends with the curve of an undisturbed one.
 
-Two kills per stage here; `PODIUM_KILLS=20` makes it twenty.
+Two kills per stage here; `PODIUM_KILLS=20` makes it twenty. The seed is printed; `PODIUM_KILL_SEED` repeats it.
 """
 
 import os
@@ -20,6 +20,7 @@ from tests.training.tiny_world import ROOT, World, _write_config, curve, run
 pytestmark = pytest.mark.slow
 
 NUM_KILLS = int(os.environ.get("PODIUM_KILLS", "2"))
+SEED = int(os.environ.get("PODIUM_KILL_SEED") or random.SystemRandom().getrandbits(32))
 PLACES = ("metrics", "checkpoint", "step_done")
 STAGES = {
     "sft": {"dropout": 0.2},
@@ -98,7 +99,8 @@ def kill(stage: str, values: dict[str, Any], folder: Path, *, place: str, step: 
 def test_a_run_killed_at_random_has_the_curve_and_the_weights_of_an_undisturbed_one(
     stage: str, world: World, snapshots: Snapshots, tmp_path: Path
 ) -> None:
-    values, draw = config(stage, world, snapshots), random.SystemRandom()
+    print(f"PODIUM_KILL_SEED={SEED}")  # noqa: T201  # pytest shows it when the test fails
+    values, draw = config(stage, world, snapshots), random.Random(f"{SEED} {stage}")
     assert run(stage, values, tmp_path / "whole") == 0
     assert len(curve(tmp_path / "whole")) == 24
     kills = sorted((draw.randint(1, 21), draw.choice(PLACES)) for _ in range(NUM_KILLS))

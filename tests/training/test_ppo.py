@@ -13,6 +13,7 @@ from tests.training import tiny_world
 from tests.training.tiny_world import World, curve, run, run_until
 from training.contract import configs
 from training.contract.rundir import RunDir
+from training.engine import measure
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +37,7 @@ def ptx(world: World) -> dict[str, Any]:
         "ptx_coef": 1.0,
         "ptx_examples_per_episode": 1,
         "ptx_sequence_tokens": 16,
+        "best_of": 4,
     }
 
 
@@ -49,6 +51,15 @@ def test_a_run_leaves_a_whole_model_and_its_figures(finished: Path) -> None:
     assert {"valid_reward_before", "valid_reward_after", "valid_kl_after"} <= set(summary)
     assert len(manifest["inputs"]["prompts"]) == len(manifest["inputs"]["pretraining_text"]) == 64
     assert [step for step, _ in curve(finished)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_best_of_several_answers_is_measured_for_comparison(finished: Path) -> None:
+    # 4 answers of a prompt are worth at least its first, which is the one that is measured before training.
+    summary = RunDir(finished).verify_manifest()["summary"]
+    assert summary["valid_best_of_reward"] > summary["valid_reward_before"]
+    assert summary["valid_best_of_kl"] == pytest.approx(1.3862944 - 0.75)
+    assert measure.best_of([1.0, 3.0, 2.0, -1.0, -5.0, -2.0], 3) == [3.0, -1.0]
+    assert measure.best_of_kl(1) == 0.0
 
 
 def test_some_responses_end_and_some_are_cut_and_the_cut_ones_pay(finished: Path) -> None:

@@ -14,7 +14,7 @@ from tests.training.tiny_world import World, curve, run
 from training import ppo
 from training.contract import configs
 from training.contract.configs import PPOConfig
-from training.engine import device, experience, models
+from training.engine import device, experience, models, ppo_progress
 from training.engine.processes import ALONE
 from training.engine.text import load_text
 
@@ -89,10 +89,10 @@ def test_a_missing_end_is_replaced_or_penalised_as_the_config_says(world: World)
 
 
 def test_beta_is_constant_unless_control_is_adaptive(world: World) -> None:
-    assert ppo._steered(0.02, 100.0, build(world)) == 0.02
+    assert ppo_progress.steered(0.02, 100.0, build(world)) == 0.02
     adaptive = build(world, kl_control="adaptive", kl_target=6.0, kl_horizon=800)
-    assert ppo._steered(0.02, 100.0, adaptive) == pytest.approx(0.02 * (1 + 0.2 * 8 / 800))
-    assert ppo._steered(0.02, 0.0, adaptive) == pytest.approx(0.02 * (1 - 0.2 * 8 / 800))
+    assert ppo_progress.steered(0.02, 100.0, adaptive) == pytest.approx(0.02 * (1 + 0.2 * 8 / 800))
+    assert ppo_progress.steered(0.02, 0.0, adaptive) == pytest.approx(0.02 * (1 - 0.2 * 8 / 800))
 
 
 def test_a_model_without_room_for_the_longest_row_is_refused_before_anything_is_sampled(

@@ -6,7 +6,7 @@ Sources of each detail: docs/ppo-details.md.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -22,6 +22,9 @@ from training.engine.scoring import (
     response_logprobs_and_entropy,
     response_values,
 )
+
+NUM_COMPARED: Final = 4
+"""Rows of an iteration whose score is computed again with padding on the other side."""
 
 Plan = list[list[Tensor]]
 """The minibatches of one pass, each a list of micro-batches, each a tensor of row numbers."""
@@ -147,9 +150,14 @@ def sampler_difference(responses: Responses, judgement: Judgement, mask_BR: Tens
 
 
 @torch.no_grad()
-def padding_difference(reward: Any, episodes: Episodes) -> float:
-    """Largest |score of a right-padded row − score of the same row padded on the left|: rounding, or a misread mask."""
-    return float((end_rewards(reward, episodes) - end_rewards_left_padded(reward, episodes)).abs().amax())
+def padding_difference(reward: Any, episodes: Episodes, judgement: Judgement, rows: Tensor) -> float:
+    """Largest |score of a row as judged − score of the same row padded on the left|: rounding, or a misread mask.
+
+    Of the first `NUM_COMPARED` of these rows; a misread mask shows in any.
+    """
+    some = rows[:NUM_COMPARED]
+    padded_B = end_rewards_left_padded(reward, episodes.rows(some))
+    return float((judgement.rewards_B[some] - padded_B).abs().amax())
 
 
 def _figures(

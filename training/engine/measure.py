@@ -3,6 +3,7 @@
 Measuring draws the same random numbers for the same prompt each time, so that two policies answer under equal luck.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -86,6 +87,19 @@ def summary(answers: Answers) -> dict[str, float]:
     if answers.kl:
         figures["kl"] = _mean(answers.kl)
     return figures
+
+
+def best_of(rewards: Sequence[float], num_samples: int) -> list[float]:
+    """The best reward of each prompt, of which `rewards` holds `num_samples` in a row."""
+    return [max(rewards[first : first + num_samples]) for first in range(0, len(rewards), num_samples)]
+
+
+def best_of_kl(num_samples: int) -> float:
+    """The KL in nats of the best of n from the model it was chosen from: log n − (n − 1)/n.
+
+    An upper bound where answers repeat (Stiennon et al., arXiv 2009.01325, appendix G.3).
+    """
+    return math.log(num_samples) - (num_samples - 1) / num_samples
 
 
 @torch.no_grad()

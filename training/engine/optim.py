@@ -41,6 +41,7 @@ def adamw(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
         lr=0.0,
         betas=(config.adam_beta1, config.adam_beta2),
         eps=config.adam_epsilon,
+        fused=not any(isinstance(item, DTensor) for item in parameters),  # one pass over weights and moments
     )
 
 

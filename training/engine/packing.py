@@ -13,7 +13,7 @@ D head size (or hidden size, for hidden states). Masks are boolean and True mean
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
@@ -22,11 +22,17 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from training.engine import last_layer
 from training.engine.attention import attend, for_all_heads, why_not
+from training.engine.last_layer import Harvest, Readers, Reading
 
 NAME: Final = "podium_packed"
 ALIKE: Final = 0.75
 """Rows share a group down to this share of its longest row: at most a quarter of what attention computes is padding."""
+
+FEW: Final = 0.75
+"""The last layer is computed at the tokens that are read alone when those are fewer than this share of all: it then
+computes queries, keys and values of the read tokens twice, a quarter of what it does."""
 
 
 class PackingError(ValueError):
@@ -40,6 +46,7 @@ class Group:
     num_rows: int
     width: int
     gather_GW: Tensor | None
+    is_token_GW: Tensor | None = None  # None: all are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +57,17 @@ class Layout:
     starts_B: Tensor
     groups: tuple[Group, ...]
     back_T: Tensor | None  # where each token's output stands in the groups' outputs, one after the other
+    read_N: Tensor | None = None  # the tokens whose last hidden states are wanted; None: all
+    readers: tuple[Readers, ...] = ()  # of each group
 
 
 def enable(model: Any) -> None:
     """From now on `training.engine.scoring` reads this model's rows packed. Raises PackingError."""
     if reason := why_not(model):
         raise PackingError(reason)
-    model.set_attn_implementation(NAME)
+    if model.config._attn_implementation != NAME:
+        model.set_attn_implementation(NAME)
+        last_layer.shorten(model)
 
 
 def enable_where_possible(model: Any, *, wanted: bool) -> str:
@@ -94,9 +105,13 @@ def packs(lengths: Sequence[int], *, is_packed: bool, max_rows: int, max_tokens:
         yield pack
 
 
-def hidden(model: Any, input_ids_BT: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
-    """The last hidden states of the kept tokens, row after row, [T, D], and where each row starts in them, [B]."""
+def hidden(model: Any, input_ids_BT: Tensor, mask_BT: Tensor, *, places_BR: Tensor, read_BR: Tensor) -> Tensor:
+    """The last hidden states at the places in the rows that `read_BR` keeps, row after row, [N, D]."""
     layout = layout_of(mask_BT.sum(dim=1).tolist(), device=input_ids_BT.device)
+    read_N = (layout.starts_B[:, None] + places_BR)[read_BR]
+    different_N = torch.unique(read_N)
+    if len(different_N) < FEW * sum(layout.lengths):
+        layout = replace(layout, read_N=different_N, readers=_readers(layout, different_N))
     positions_BT = (mask_BT.long().cumsum(dim=1) - 1)[mask_BT]
     # Four dimensions: the model takes the mask as it is and builds none of T² cells. It is never read.
     unread = torch.zeros((1, 1, 1, 1), dtype=torch.bool, device=input_ids_BT.device)
@@ -107,7 +122,8 @@ def hidden(model: Any, input_ids_BT: Tensor, mask_BT: Tensor) -> tuple[Tensor, T
         use_cache=False,
         packed=layout,
     )
-    return output.last_hidden_state[0], layout.starts_B
+    hidden_ND: Tensor = output.last_hidden_state[0].index_select(0, read_N)
+    return hidden_ND
 
 
 def layout_of(lengths: Sequence[int], *, device: Any = "cpu") -> Layout:
@@ -125,7 +141,10 @@ def layout_of(lengths: Sequence[int], *, device: Any = "cpu") -> Layout:
         within_GW = torch.minimum(torch.arange(width), lengths_B[rows][:, None] - 1)
         is_token_GW = torch.arange(width) < lengths_B[rows][:, None]
         gather_GW = starts_B[rows][:, None] + within_GW
-        groups.append(Group(num_rows=len(rows), width=width, gather_GW=gather_GW.to(device)))
+        group = Group(
+            num_rows=len(rows), width=width, gather_GW=gather_GW.to(device), is_token_GW=is_token_GW.to(device)
+        )
+        groups.append(group)
         kept.append((gather_GW[is_token_GW], offset + is_token_GW.flatten().nonzero().squeeze(1)))
         offset += len(rows) * width
     back_T = torch.empty(sum(lengths), dtype=torch.long)
@@ -141,7 +160,7 @@ def packed_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    packed: Layout | None = None,
+    packed: Layout | Harvest | Reading | None = None,
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -159,16 +178,65 @@ def packed_attention(
     if packed is None:
         key, value = (for_all_heads(tensor, query) for tensor in (key, value))
         return attend(query, key, value, attention_mask, scaling=scaling, softcap=softcap).transpose(1, 2), None
+    if isinstance(packed, Harvest):
+        last_layer.harvest(packed, key, value)
+    rule: dict[str, Any] = {"scaling": scaling, "window": sliding_window, "softcap": softcap}
+    if isinstance(packed, Reading):
+        return _from_readers(packed, query, **rule), None
+    return _from_all(packed, query, key, value, **rule), None
+
+
+def _from_all(
+    packed: Layout,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    scaling: float | None,
+    window: int | None,
+    softcap: float | None,
+) -> Tensor:
+    """Attention of every token; query [1, H, T, D], result [1, T, H, D]."""
     tokens = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
     outputs = []
     for group in packed.groups:
         query_GW, key_GW, value_GW = (_laid_out(tensor, group) for tensor in tokens)
         key_GW, value_GW = (for_all_heads(tensor, query_GW) for tensor in (key_GW, value_GW))
-        mask = _window_mask(group.width, sliding_window, query.device)
+        mask = _window_mask(group.width, window, query.device)
         found = attend(query_GW, key_GW, value_GW, mask, scaling=scaling, softcap=softcap)
         outputs.append(found.transpose(1, 2).flatten(0, 1))
     joined = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-    return (joined if packed.back_T is None else joined.index_select(0, packed.back_T))[None], None
+    return (joined if packed.back_T is None else joined.index_select(0, packed.back_T))[None]
+
+
+def _from_readers(
+    reading: Reading, query: Tensor, *, scaling: float | None, window: int | None, softcap: float | None
+) -> Tensor:
+    """Attention of the tokens that are read alone; query [1, H, N, D], result [1, N, H, D]."""
+    query_NHD, key_THD, value_THD = (tensor[0].transpose(0, 1) for tensor in (query, reading.key, reading.value))
+    outputs, own = [], []
+    for group, some in zip(reading.layout.groups, reading.readers, strict=True):
+        if not len(some.own_N):
+            continue
+        query_GR = query_NHD[some.gather_GR].transpose(1, 2)
+        key_GW, value_GW = (for_all_heads(_laid_out(tensor, group), query_GR) for tensor in (key_THD, value_THD))
+        found = attend(query_GR, key_GW, value_GW, some.mask(group.width, window), scaling=scaling, softcap=softcap)
+        outputs.append(found.transpose(1, 2).flatten(0, 1).index_select(0, some.kept_N))
+        own.append(some.own_N)
+    back_N = torch.cat(own).argsort()
+    return torch.cat(outputs).index_select(0, back_N)[None]
+
+
+def _readers(layout: Layout, read_N: Tensor) -> tuple[Readers, ...]:
+    """Who reads in each group; `read_N` are different tokens of the packed row."""
+    number_T = torch.full((sum(layout.lengths),), -1, device=read_N.device)
+    number_T[read_N] = torch.arange(len(read_N), device=read_N.device)
+    found = []
+    for group in layout.groups:
+        number_GW = number_T.view(group.num_rows, -1) if group.gather_GW is None else number_T[group.gather_GW]
+        is_token_GW = torch.ones_like(number_GW, dtype=torch.bool) if group.is_token_GW is None else group.is_token_GW
+        found.append(last_layer.readers(torch.where(is_token_GW, number_GW, -1)))
+    return tuple(found)
 
 
 def _alike(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from training.engine import kv_cache
 from training.engine.scoring import positions_from_mask
 
 
@@ -91,8 +92,7 @@ def sample(
         logits_to_keep=1,
     )
     cache = output.past_key_values
-    if num_samples > 1:
-        cache.batch_repeat_interleave(num_samples)
+    kv_cache.make_room(cache, num_repeats=num_samples)
     logits_BV = output.logits[:, -1].repeat_interleave(num_samples, dim=0)
     mask_BP = mask_NP.repeat_interleave(num_samples, dim=0)
     return _Decoder(model, cache, mask_BP, uniforms_BR, rule).run(logits_BV)
@@ -189,7 +189,7 @@ class _Decoder:
             return tokens_A
         self.lengths_B[self.alive_A[ended_A]] = t + 1
         self.has_end_B[self.alive_A[ended_A]] = True
-        kept = (~ended_A).nonzero().squeeze(1)
+        kept = kv_cache.closed_up(~ended_A)
         self.alive_A, self.mask_AT = self.alive_A[kept], self.mask_AT[kept]
         if len(kept):
             self.cache.batch_select_indices(kept)

@@ -193,8 +193,8 @@ def _hidden_before(model: Any, batch: Episodes) -> Tensor:
 def _hidden_at(model: Any, batch: Episodes, index_BR: Tensor, mask_BR: Tensor) -> Tensor:
     """The hidden states at the kept ones of these places in the rows, [N, D]."""
     if packing.is_enabled(model):
-        hidden_TD, starts_B = packing.hidden(model, batch.input_ids_BT, batch.attention_mask_BT)
-        return hidden_TD.index_select(0, (starts_B[:, None] + index_BR)[mask_BR])
+        mask_BT = batch.attention_mask_BT
+        return packing.hidden(model, batch.input_ids_BT, mask_BT, places_BR=index_BR, read_BR=mask_BR)
     return _gather(_hidden(model, batch), index_BR)[mask_BR]
 
 

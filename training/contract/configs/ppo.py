@@ -164,6 +164,15 @@ class PPOConfig(TrainingConfig):
         max=10_000,
         unit="prompts",
     )
+    best_of: int = option(
+        0,
+        "For comparison: before training, the SFT model answers each of those prompts this many times, and the best"
+        " answer by the reward model counts. What choosing alone reaches, PPO should reach with one answer. 0: not.",
+        group="limits",
+        min=0,
+        max=64,
+        unit="responses",
+    )
     ema_decay: float = option(
         0.8,
         "Decay per iteration of the moving average of the policy's weights; the average is what is published"
