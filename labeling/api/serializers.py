@@ -71,6 +71,27 @@ class SheetSerializer(serializers.Serializer[Sheet]):
     num_today = serializers.IntegerField()
 
 
+def write_sheet(sheet: Sheet) -> dict[str, Any]:
+    """What SheetSerializer writes, by hand: it goes out with every task. A test holds the two together."""
+    task, prompt = sheet.task, sheet.task.prompt
+    return {
+        "task": str(task.uid),
+        "kind": str(task.kind),
+        "rate_first": task.rate_first,
+        "use_case": prompt.use_case if prompt else "",
+        "language": prompt.language if prompt else "",
+        "prompt": [{"role": message.role, "html": message.html} for message in sheet.messages],
+        "cards": [{"letter": card.letter, "html": card.html} for card in sheet.cards],
+        "flags": sheet.flags,
+        "labels": sheet.labels,
+        "brief": BriefSerializer(sheet.brief).data if sheet.brief else None,
+        "guideline_version": sheet.guideline.version if sheet.guideline else None,
+        "draft": sheet.draft,
+        "draft_version": sheet.draft_version,
+        "num_today": sheet.num_today,
+    }
+
+
 class NothingSerializer(serializers.Serializer[Any]):
     why = serializers.CharField(
         help_text="“guidelines”: read them first. “qualification”: not passed yet. Empty: there is just nothing."

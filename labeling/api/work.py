@@ -44,7 +44,7 @@ ERRORS = {409: s.ErrorSerializer, 422: s.ErrorSerializer}
 class NextView(LabelingView):
     @describe(request=s.NextSerializer, responses=s.NextResponseSerializer, summary="The next task, held for you")
     def post(self, request: Request, slug: str) -> Response:
-        return Response(written(s.NextResponseSerializer, _next(self, self.read(s.NextSerializer))))
+        return Response(_next(self, self.read(s.NextSerializer)))
 
 
 class DraftView(LabelingView):
@@ -153,7 +153,7 @@ class HintsView(LabelingView):
 
 
 def _next(view: LabelingView, wanted: dict[str, Any]) -> dict[str, Any]:
-    """The next task, or all that is held; as NextResponseSerializer writes it."""
+    """The next task, or all that is held: what NextResponseSerializer describes, ready to go out."""
     uids = wanted["besides"]
     besides = list(Task.objects.filter(project=view.project, uid__in=uids)) if uids else []
     # In the order that work is served, whatever order was asked in.
@@ -163,8 +163,8 @@ def _next(view: LabelingView, wanted: dict[str, Any]) -> dict[str, Any]:
         return NOTHING_SAID | {"held": [_handed_out(slot) for slot in slots]}
     found = assignments.claim(project=view.project, labeler=view.labeler, kinds=kinds, besides=besides)
     if isinstance(found, assignments.Nothing):
-        return NOTHING_SAID | {"nothing": found}
-    sheet = sheets.lay_out(task=found.task, labeler=view.labeler) if wanted["with_sheet"] else None
+        return NOTHING_SAID | {"nothing": written(s.NothingSerializer, found)}
+    sheet = s.write_sheet(sheets.lay_out(task=found.task, labeler=view.labeler)) if wanted["with_sheet"] else None
     return NOTHING_SAID | _handed_out(found) | {"sheet": sheet}
 
 
@@ -173,17 +173,18 @@ NOTHING_SAID: Final = dict.fromkeys(("sheet", "task", "url", "lease_until", "not
 
 def _handed_out(slot: Slot) -> dict[str, Any]:
     return {
-        "task": slot.task.uid,
+        "task": str(slot.task.uid),
         "url": reverse("work_task", args=[slot.task.project.slug, slot.task.uid]),
         "lease_until": slot.lease_until,
     }
 
 
 def _submitted(judgement: Judgement, next_one: dict[str, Any] | None) -> Response:
+    """What SubmittedSerializer describes."""
     answer = {
-        "uid": judgement.uid,
+        "uid": str(judgement.uid),
         "revision": judgement.revision,
         "is_surplus": judgement.slot_id is None,
         "next": next_one,
     }
-    return Response(written(s.SubmittedSerializer, answer), status.HTTP_201_CREATED)
+    return Response(answer, status.HTTP_201_CREATED)

@@ -120,7 +120,11 @@ class Project(PublicModel):
         return self.name
 
     def current_guideline(self) -> "Guideline | None":
-        row = _NEWEST_GUIDELINE.first(project=self.pk)
+        return self.guideline(None)
+
+    def guideline(self, version: int | None) -> "Guideline | None":
+        """The guideline of this version, or the newest."""
+        row = _GUIDELINE.first(project=self.pk, version=version)
         return made(Guideline, row) if row else None
 
 
@@ -162,11 +166,13 @@ class Guideline(models.Model):
         return f"{self.project} v{self.version}"
 
 
-_NEWEST_GUIDELINE: Final = Statement(
-    "newest_guideline",
+_GUIDELINE: Final = Statement(
+    "guideline",
     f"""
 SELECT {columns(Guideline, "g")} FROM labeling_guideline g
- WHERE g.project_id = %(project)s ORDER BY g.version DESC LIMIT 1
+ WHERE g.project_id = %(project)s AND (%(version)s IS NULL OR g.version = %(version)s)
+ ORDER BY g.version DESC LIMIT 1
 """,  # noqa: S608  # names of ours
     project="bigint",
+    version="numeric",  # somebody may name any number
 )

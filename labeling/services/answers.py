@@ -145,10 +145,8 @@ def _check_flags_and_notes(letters: str, known: set[str], answer: Answer, errors
 
 def _guideline(task: Task, answer: Answer, errors: dict[str, str]) -> Guideline | None:
     """The version the labeler had before them; the current one when the page did not say."""
-    if answer.guideline_version is None:
-        return task.project.current_guideline()
-    guideline = Guideline.objects.filter(project=task.project_id, version=answer.guideline_version).first()
-    if guideline is None:
+    guideline = task.project.guideline(answer.guideline_version)
+    if guideline is None and answer.guideline_version is not None:
         errors["guideline_version"] = f"There is no version {answer.guideline_version} of the guidelines."
     return guideline
 

@@ -130,10 +130,8 @@ def _latest(task: Task, labeler: User) -> Demonstration | None:
 
 
 def _guideline(task: Task, version: int | None) -> Guideline | None:
-    if version is None:
-        return task.project.current_guideline()
-    guideline = Guideline.objects.filter(project=task.project_id, version=version).first()
-    if guideline is None:
+    guideline = task.project.guideline(version)
+    if guideline is None and version is not None:
         raise AnswerError({"guideline_version": f"There is no version {version} of the guidelines."})
     return guideline
 

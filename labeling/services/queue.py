@@ -42,8 +42,8 @@ SELECT count(*) FROM (
        WHERE l.task_id = s.task_id AND l.number < s.number AND l.state = 'open' OFFSET 0)
     LIMIT %(limit)s) t
 """
-# Whoever may have them: to know that there are plenty, no slot need be looked at closely. The order is the index's: with
-# none the planner hoped to meet the first few in the table itself, and read millions of other projects' rows.
+# Whoever may have them: to know that there are plenty, no slot need be looked at closely. The order is the index's:
+# without one the planner hoped to meet a few in the table itself, and read millions of other projects' rows.
 PLENTY: Final = """
 SELECT count(*) FROM (SELECT 1 FROM labeling_slot WHERE project_id = %(project)s AND kind = %(kind)s AND state = 'open'
                        ORDER BY priority DESC, task_id, number LIMIT %(limit)s) t

@@ -51,10 +51,8 @@ def can_edit(rows: QuerySet[J], judgement: J, *, labeler: User) -> bool:
 
 def guideline(task: Task, version: int | None) -> Guideline | None:
     """The version the labeler had before them; the current one when the page did not say."""
-    if version is None:
-        return task.project.current_guideline()
-    found = Guideline.objects.filter(project=task.project_id, version=version).first()
-    if found is None:
+    found = task.project.guideline(version)
+    if found is None and version is not None:
         raise AnswerError({"guideline_version": f"There is no version {version} of the guidelines."})
     return found
 

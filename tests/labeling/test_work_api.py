@@ -7,9 +7,11 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
+from rest_framework.renderers import JSONRenderer
 
-from labeling.models import Draft, Project, Prompt, Ranking, Response, Skip, Slot, Task
-from labeling.services import answers, assignments, tasks
+from labeling.api import serializers
+from labeling.models import Draft, Project, Prompt, PromptBrief, Ranking, Response, Skip, Slot, Task
+from labeling.services import answers, assignments, sheets, tasks
 
 VERBS = ["api_draft", "api_submit", "api_skip", "api_release", "api_renew"]
 
@@ -218,6 +220,45 @@ def test_next_and_submit_cost_a_fixed_number_of_queries(ask, make_prompt, people
     # slot, insert, what was unsent
     with django_assert_num_queries(11):
         ask("api_submit", RANKED)
+
+
+@pytest.mark.parametrize("kind", ["rank", "demonstrate", "annotate", "write_prompt"])
+def test_a_sheet_written_by_hand_is_what_its_serializer_says(people, make_prompt, kind):
+    Project.objects.update(flags=["Opinion"], prompt_labels=["Ambiguous"])
+    project = Project.objects.get(slug="tea")
+    prompt = make_prompt("Rate *this*.", k=3, language="en", use_case="chat")
+    about = {} if kind == "write_prompt" else {"prompt": prompt}
+    if kind == "write_prompt":
+        style = {"style": "few_shot", "use_case": "rewrite", "language": "de", "text": "Two pairs."}
+        about["brief"] = PromptBrief.objects.create(project=project, created_by=people.manager, **style)
+    if kind == "rank":
+        counts = tasks.make_ranking_tasks(
+            project=project, prompts=[prompt], num_responses=3, num_wanted=1, user=people.manager
+        )
+        made = Task.objects.get(pk__in=counts.task_ids)
+    else:
+        made = Task.objects.create(project=project, kind=kind, **about)
+    Draft.objects.create(task=made, labeler=people.labeler, payload={"note": "so far"}, version=3)
+    sheet = sheets.lay_out(task=made, labeler=people.labeler)
+    by_hand = json.loads(JSONRenderer().render(serializers.write_sheet(sheet)))
+    assert by_hand == json.loads(JSONRenderer().render(serializers.SheetSerializer(sheet).data))
+
+
+def test_every_answer_is_what_the_schema_says(ask, make_prompt, people, task):
+    more_work(people, make_prompt, 5)
+    asked = {"kinds": ["rank"], "ahead": True}
+    answers = [ask("api_next")[1], ask("api_next", asked)[1], ask("api_next", {"kinds": ["demonstrate"]})[1]]
+    for answer in answers:
+        assert set(answer) == set(serializers.NextResponseSerializer().fields)
+    submitted = ask("api_submit", {**RANKED, "next": asked})[1]
+    assert set(submitted) == set(serializers.SubmittedSerializer().fields)
+    assert set(submitted["next"]["held"][0]) == set(serializers.HeldSerializer().fields)
+
+
+def test_a_guideline_of_any_number_that_does_not_exist_is_an_error_at_its_place(ask, task):
+    for version in (99, 2**31, 2**63, -1):
+        status, answer = ask("api_submit", {**RANKED, "guideline_version": version})
+        assert (status, list(answer["errors"])) == (422, ["guideline_version"]), version
 
 
 def test_an_answer_can_ask_for_the_next_task_at_once(ask, make_prompt, people, task):
