@@ -39,7 +39,8 @@ def test_no_request_fails(result: Any) -> None:
 
 def test_every_phase_is_there_with_its_latencies(result: Any) -> None:
     cells = {(cell["pace"], cell["tasks"], cell["labelers"]) for cell in result["cells"]}
-    assert {("no pause", 120, 2), ("no pause", 200, 6), ("plain", 200, 2), ("human", 200, 4)} <= cells
+    assert {("no pause", 120, 2), ("no pause", 200, 6), ("human", 200, 4)} <= cells
+    assert {("apart", 200, 2), ("together", 200, 2)} <= cells
     busy = next(cell for cell in result["cells"] if cell["pace"] == "no pause")
     assert set(busy["next_ms"]) == {"n", "p50", "p95", "p99", "max"}
     assert busy["doubled"] >= 0

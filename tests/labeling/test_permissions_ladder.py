@@ -139,6 +139,7 @@ RULES: dict[str, str] = {
     "run_new": MANAGER,
     "run_new_stage": MANAGER,
     "run": REVIEWER,
+    "run_report": REVIEWER,
     "run_curves": REVIEWER,
     "run_log": REVIEWER,
     "run_files": REVIEWER,
@@ -220,8 +221,8 @@ THINGS: dict[str, list[str]] = {
     "answer to grade": ["grade"],
     "snapshot": ["snapshot", "snapshot_retry", "snapshot_data", "snapshot_manifest"],
     "run": [
-        "run", "run_curves", "run_log", "run_files", "run_config", "run_head", "run_metrics", "run_log_json",
-        "run_file", "run_cancel", "run_resume", "run_note", "run_tasks",
+        "run", "run_report", "run_curves", "run_log", "run_files", "run_config", "run_head", "run_metrics",
+        "run_log_json", "run_file", "run_cancel", "run_resume", "run_note", "run_tasks",
     ],
     "model": ["model", "model_promote", "model_retire", "model_restore"],
     "round": ["round", "round_proceed", "round_retry", "round_cancel"],

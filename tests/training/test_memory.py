@@ -11,7 +11,7 @@ import transformers
 from tests.training.test_tree import CONFIGS
 from tests.training.tiny_world import ROOT
 from training.contract.configs import SFTConfig
-from training.engine import memory, models, packing, scoring
+from training.engine import last_layer, memory, models, packing, scoring
 from training.engine.memory import Memory, Plan, Shape, needed
 from training.engine.optim import adamw
 from training.engine.text import byte_text
@@ -68,7 +68,9 @@ def test_a_step_of_the_optimiser_counts_when_it_needs_more_than_the_forward_pass
 
 
 @pytest.mark.parametrize(("family", "is_bf16"), [("gpt2", False), ("llama", False), ("gpt2", True), ("llama", True)])
-def test_activations_are_what_autograd_keeps(family: str, is_bf16: bool) -> None:
+def test_activations_are_what_autograd_keeps(family: str, is_bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of layers that compute every token. That the last one may compute fewer the estimate leaves out, to be safe."""
+    monkeypatch.setattr(last_layer, "shorten", lambda model: None)
     changes = {"n_embd": 64} if family == "gpt2" else {"hidden_size": 64, "intermediate_size": 160}
     config = CONFIGS[family]()
     for name, value in (changes | {"num_key_value_heads": 4} if family == "llama" else changes).items():

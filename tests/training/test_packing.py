@@ -9,7 +9,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from tests.training.test_tree import CONFIGS, TEXT, norms_in_fp64  # noqa: F401  # a fixture
+from tests.training.test_tree import CONFIGS, TEXT, all_in_fp64  # noqa: F401  # a fixture
 from training.engine import last_layer, packing, scoring
 from training.engine.attention import FAMILIES
 
@@ -56,7 +56,7 @@ def largest_difference(family: str, *, seed: int = 0) -> float:
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES & CONFIGS.keys()))
-@pytest.mark.usefixtures("norms_in_fp64")
+@pytest.mark.usefixtures("all_in_fp64")
 def test_packing_changes_neither_the_loss_nor_a_gradient(family: str) -> None:
     for seed in range(2):
         bound = 2e-6 if family == "gemma2" else 1e-12  # transformers' own attention of Gemma 2 has an fp32 softmax
