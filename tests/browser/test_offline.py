@@ -292,6 +292,7 @@ def test_an_answer_written_without_a_network_is_kept_and_sent(open_as: Any, peop
     expect(page.locator("textarea[name=text]")).to_have_value("Hello there.")
     page.keyboard.press("Control+Enter")
     expect(page.locator(".work-prompt")).to_contain_text("Say hello 1")
+    expect(page.locator("[data-outbox]")).to_be_visible()
     page.context.set_offline(False)
     expect(page.locator("[data-outbox]")).to_be_hidden(timeout=10_000)
     assert prompts[0].demonstrations.get().text == "Hello there."
