@@ -45,9 +45,10 @@ format: installed-dev ## put imports and lines in order
 bench: installed-dev ## the labeling floor under load, and the stages side by side with others; minutes each
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script --quick; done
 
-bench-peers: installed-dev ## the floor again, with Label Studio beside it in an environment of its own
+bench-peers: installed-dev ## the peers' environments (Label Studio, TRL), and the floor again with Label Studio beside it
 	@test -x $(PEER)/bin/uwsgi || { python3 -m venv $(PEER) && $(PEER)/bin/pip install -q --upgrade pip && \
 	  $(PEER)/bin/pip install -q --no-compile label-studio==1.23.2 uwsgi==2.0.31; }
+	@$(BIN)/python benchmarks/trl_peer/environments.py
 	@$(BIN)/python benchmarks/labeling_load.py --label-studio $(PEER)
 
 clean: ## remove .venv, node_modules and caches; .podium, which holds the data, stays
