@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from human_labels import rows, start, table
 
-from benchmarks.human_labels import rows, start, table
 from training.contract.configs import EvaluateConfig
 from training.engine import batches, data, device, models
 from training.engine.batches import Cuts, Element

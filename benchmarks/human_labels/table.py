@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.human_labels.rows import conversation
+from human_labels.rows import conversation
 from training.engine.batches import Element
 from training.engine.report import Pair, calibration, human_agreement, judged_pairs, share_with_interval
 
