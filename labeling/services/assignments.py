@@ -33,9 +33,8 @@ from labeling.services import queue, tasks
 from labeling.services.quality import hidden, places, qualification, standing
 from labeling.services.quality.standing import MUST_READ, NOT_QUALIFIED, Standing, Why
 
-ENOUGH_OPEN: Final = (
-    50  # slots; below it a labeler holds one task ahead and no more: few people never hold the queue's end
-)
+# Open slots; below it a labeler holds one task ahead and no more: few people never hold the queue's end.
+ENOUGH_OPEN: Final = 50
 SWEEP_BATCH: Final = 1_000
 CLAIM_ATTEMPTS: Final = 5
 RANKING_KINDS: Final = (Task.Kind.RANK, Task.Kind.COMPARE)
@@ -94,13 +93,15 @@ def claim_ahead(
         if stands.must_read:
             return []
         answered = {task.pk for task in besides}
-        holding = [slot for slot in _held(project, labeler, kinds) if slot.task_id not in answered]
-        mine = _renewed(holding, project)
-        while not _holds_enough(project, stands.open_kinds(kinds), len(mine)):
+        held = _held(project, labeler, kinds)
+        mine = _renewed([slot for slot in held if slot.task_id not in answered], project)
+        num_held = len(held)  # what is on its way too, or naming it would get one more than the limit
+        while not _holds_enough(project, stands.open_kinds(kinds), num_held):
             slot = _hand_out(project, labeler, kinds, stands)
             if slot is None:
                 break
             mine.append(slot)
+            num_held += 1
     return mine
 
 
