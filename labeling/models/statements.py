@@ -11,8 +11,10 @@ from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import JSONField, Model
+from django.db.models.base import ModelState
 
 M = TypeVar("M", bound=Model)
 PARAMETER: Final = re.compile(r"%\((\w+)\)s")
@@ -44,31 +46,46 @@ class Statement:
         self.execute = f"EXECUTE {self.name} {given}"
 
     def rows(self, **values: Any) -> list[tuple[Any, ...]]:
-        with connection.cursor() as cursor:
-            cursor.execute(self._ready(), values)
-            return list(cursor.fetchall())
+        return list(self._ask(values).fetchall())
 
     def first(self, **values: Any) -> tuple[Any, ...] | None:
         """The first row, or None; what more there is is not looked at."""
-        with connection.cursor() as cursor:
-            cursor.execute(self._ready(), values)
-            row: tuple[Any, ...] | None = cursor.fetchone()
-            return row
+        row: tuple[Any, ...] | None = self._ask(values).fetchone()
+        return row
 
     def run(self, **values: Any) -> int:
         """For a statement that returns no rows: how many it has written."""
-        with connection.cursor() as cursor:
-            cursor.execute(self._ready(), values)
-            return int(cursor.rowcount)
+        return int(self._ask(values).rowcount)
 
-    def _ready(self) -> str:
+    def _ask(self, values: dict[str, Any]) -> Any:
+        """A cursor with the answer: psycopg2's own, since Django's layers around it take longer than the question.
+
+        What those look after is looked after here; whoever watches them (tests, DEBUG) gets them.
+        """
+        database = connections[DEFAULT_DB_ALIAS]
+        if database.execute_wrappers or database.queries_logged:
+            watched = database.cursor()
+            watched.execute(self._ready(database), values)
+            return watched
+        database.close_if_health_check_failed()
+        database.ensure_connection()
+        database.validate_thread_sharing()
+        database.validate_no_broken_transaction()
+        text = self._ready(database)
+        with database.wrap_database_errors:
+            cursor = database.create_cursor()
+            cursor.execute(text, values)
+        return cursor
+
+    def _ready(self, database: BaseDatabaseWrapper) -> str:
         """What to send, once this connection knows the statement: which it does even if the transaction is undone."""
         if not settings.PREPARED_STATEMENTS:
             return self.text
-        raw = connection.connection
+        database.ensure_connection()
+        raw = database.connection
         known = _prepared.setdefault(raw, set())
         if self.name not in known:
-            with connection.wrap_database_errors, raw.cursor() as cursor:
+            with database.wrap_database_errors, raw.cursor() as cursor:
                 cursor.execute(self.prepare)
             known.add(self.name)
         return self.execute
@@ -86,10 +103,14 @@ def width(model: type[Model]) -> int:
 def made(model: type[M], row: Sequence[Any], at: int = 0) -> M:
     """The instance whose columns begin in the row at `at`."""
     names, _, converters = _shape(model)
-    values = list(row[at : at + len(names)])
-    for index, convert in converters:
-        values[index] = convert(values[index])
-    return model.from_db("default", names, values)
+    instance = model.__new__(model)  # what Model.__init__ adds to this are signals that nobody here listens to
+    instance.__dict__.update(zip(names, row[at : at + len(names)], strict=True))
+    for name, convert in converters:
+        instance.__dict__[name] = convert(instance.__dict__[name])
+    instance._state = ModelState()
+    instance._state.adding = False
+    instance._state.db = DEFAULT_DB_ALIAS
+    return instance
 
 
 def insert(instance: Model) -> None:
@@ -103,13 +124,13 @@ def insert(instance: Model) -> None:
     for name, value in zip(set_by_database, row, strict=True):
         setattr(instance, name, value)
     instance._state.adding = False
-    instance._state.db = "default"
+    instance._state.db = DEFAULT_DB_ALIAS
 
 
 @cache
-def _shape(model: type[Model]) -> tuple[list[str], list[str], list[tuple[int, Callable[[Any], Any]]]]:
+def _shape(model: type[Model]) -> tuple[list[str], list[str], list[tuple[str, Callable[[Any], Any]]]]:
     fields = model._meta.concrete_fields
-    converters = [(i, _reader(field)) for i, field in enumerate(fields) if hasattr(field, "from_db_value")]
+    converters = [(field.attname, _reader(field)) for field in fields if hasattr(field, "from_db_value")]
     return [field.attname for field in fields], [f'"{field.column}"' for field in fields], converters
 
 

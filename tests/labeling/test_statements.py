@@ -4,6 +4,7 @@ import json
 
 import pytest
 from django.db import DataError, connection, transaction
+from django.db.transaction import TransactionManagementError
 
 from labeling.models import Draft, Project, Ranking, Slot, Task, User
 from labeling.models.statements import Statement, columns, insert, made, width
@@ -63,6 +64,33 @@ def test_without_prepared_statements_the_same_is_asked_in_full(people: People, s
         assert cursor.fetchone() == (0,)
 
 
+def test_who_watches_the_database_sees_each_statement(people: People, django_assert_num_queries) -> None:
+    seen = []
+
+    def watch(execute, sql, params, many, context):
+        seen.append(sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(watch):
+        BY_SLUG.first(slug=people.project.slug)
+    assert any("podium_test_by_slug" in sql for sql in seen)
+    with django_assert_num_queries(1):
+        BY_SLUG.first(slug=people.project.slug)
+
+
+def test_nothing_is_asked_in_a_transaction_that_has_failed(people: People) -> None:
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        with pytest.raises(TransactionManagementError):
+            BY_SLUG.first(slug=people.project.slug)
+
+
+@pytest.mark.django_db
+def test_a_mistake_is_told_in_djangos_words() -> None:
+    with pytest.raises(DataError), transaction.atomic():
+        Statement("test_division", "SELECT 1 / %(by)s", by="integer").first(by=0)
+
+
 def test_a_parameter_without_a_type_and_two_of_one_name_are_refused() -> None:
     with pytest.raises(TypeError, match="asks for"):
         Statement("test_untyped", "SELECT %(what)s")
@@ -87,7 +115,10 @@ def test_a_row_becomes_the_same_instance_as_through_the_orm(people: People, ask,
     found = made(model, row, at=1)
     names = [field.attname for field in model._meta.concrete_fields]
     assert {name: getattr(found, name) for name in names} == {name: getattr(expected, name) for name in names}
-    assert not found._state.adding
+    assert (found._state.adding, found._state.db) == (False, "default")
+    assert found == expected
+    if isinstance(found, Task):  # what it points to is looked up as ever
+        assert found.project == expected.project
 
 
 def test_an_inserted_row_reads_back_as_it_was_and_knows_what_the_database_set(people: People, ask) -> None:
