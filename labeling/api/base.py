@@ -1,7 +1,7 @@
 """What every view of the labeling API shares: the project, the role, the limit, and how errors read."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -10,6 +10,8 @@ from django.http import Http404, HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.exceptions import PermissionDenied
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -55,6 +57,15 @@ def written(kind: type[Serializer[Any]], value: Any) -> dict[str, Any]:
     return dict(kept(kind).to_representation(value))
 
 
+class OnlyJson(DefaultContentNegotiation):
+    """There is one form to answer in: nothing to weigh up."""
+
+    def select_renderer(
+        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        return renderers[0], str(renderers[0].media_type)
+
+
 class LabelingThrottle(UserRateThrottle):
     """Far above what hands can do (a draft per second, a submit per 20 s), far below what hurts.
 
@@ -77,6 +88,7 @@ class LabelingView(APIView):
 
     least_role: ClassVar[Role] = Role.LABELER
     throttle_classes = (LabelingThrottle,)
+    content_negotiation_class = OnlyJson
     project: Project
     labeler: User
 
