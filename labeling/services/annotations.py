@@ -61,7 +61,6 @@ def submit(*, task: Task, labeler: User, idempotency_key: str, annotation: Annot
         **_columns(locked, annotation, labels),
     )
     made.save(force_insert=True)
-    submissions.forget_unsent(locked, labeler)
     return made
 
 
@@ -87,7 +86,7 @@ def revise(
         **_columns(locked, annotation, labels),
     )
     revision.save(force_insert=True)
-    submissions.forget_unsent(locked, labeler)
+    assignments.forget_unsent(task=locked, labeler=labeler)
     return revision
 
 

@@ -9,7 +9,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -167,10 +169,12 @@ def skip(*, task: Task, labeler: User, reason: str, note: str = "") -> Skip:
 def fill(*, task: Task, labeler: User) -> Slot | None:
     """The slot that this labeler's judgement fills, now done; None: all wanted are in, so it is surplus.
 
-    A late judgement still fills the place it was meant for, or any free one; it never takes a place from somebody
-    who holds it. Call with the task from `lock`, inside the transaction that writes the judgement.
+    What they had not sent goes. A late judgement still fills the place it was meant for, or any free one; it never
+    takes a place from somebody who holds it. Call with the task from `lock`, inside the transaction that writes the
+    judgement.
     """
     if task.purpose != Task.Purpose.WORK:
+        forget_unsent(task=task, labeler=labeler)
         return places.fill(locked=task, labeler=labeler)
     if row := _FILL_MINE.first(task=task.pk, labeler=labeler.pk, num_wanted=task.num_wanted):
         return made(Slot, row)
@@ -183,6 +187,11 @@ def fill(*, task: Task, labeler: User) -> Slot | None:
         Slot.objects.filter(pk=found.pk, state=Slot.State.OPEN).update(holder=labeler, claimed_at=Now(), **_DONE)
         found.refresh_from_db()
     return found
+
+
+def forget_unsent(*, task: Task, labeler: User) -> None:
+    """The draft, once its answer is in; and an early skip, which a late answer outweighs."""
+    _FORGET.run(task=task.pk, labeler=labeler.pk)
 
 
 def expire() -> int:
@@ -223,8 +232,13 @@ def shown_order(*, task: Task, labeler: User) -> list[int]:
     No secret goes in, since a changed secret would shuffle cards under a labeler's hands. None is needed: positions
     themselves were drawn by lot.
     """
-    seed = hashlib.sha256(f"shown order 1:{task.uid}:{labeler.uid}".encode()).digest()
-    return random.Random(seed).sample(range(task.num_responses), task.num_responses)  # noqa: S311  # no secret
+    return list(_drawn_order(task.uid, labeler.uid, task.num_responses))
+
+
+@lru_cache(maxsize=10_000)
+def _drawn_order(task: UUID, labeler: UUID, num: int) -> list[int]:
+    seed = hashlib.sha256(f"shown order 1:{task}:{labeler}".encode()).digest()
+    return random.Random(seed).sample(range(num), num)  # noqa: S311  # no secret
 
 
 def open_by_kind(*, project: Project, labeler: User) -> dict[str, int]:
@@ -300,7 +314,13 @@ SELECT {columns(Slot, "r")}, {columns(Task, "t")}, {columns(Prompt, "p")}
 _LOCK: Final = Statement("lock_task", """
 SELECT t.num_wanted, t.priority, t.state FROM labeling_task t WHERE t.id = %(task)s FOR NO KEY UPDATE
 """, task="bigint")
+_UNSENT: Final = """
+  drafts AS (DELETE FROM labeling_draft WHERE task_id = %(task)s AND labeler_id = %(labeler)s),
+  skips AS (DELETE FROM labeling_skip WHERE task_id = %(task)s AND labeler_id = %(labeler)s)
+"""
+_FORGET: Final = Statement("forget_unsent", f"WITH {_UNSENT} SELECT", task="bigint", labeler="bigint")
 _FILL_MINE: Final = Statement("fill_mine", f"""
+WITH {_UNSENT}
 UPDATE labeling_slot s SET state = 'done', lease_until = NULL, done_at = statement_timestamp()
  WHERE s.task_id = %(task)s AND s.holder_id = %(labeler)s AND s.state = 'held'
    AND (SELECT count(*) FROM labeling_slot d WHERE d.task_id = %(task)s AND d.state = 'done') < %(num_wanted)s

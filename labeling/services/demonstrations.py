@@ -6,7 +6,7 @@ from typing import Final
 from django.db import transaction
 from django.db.models import QuerySet
 
-from labeling.models import Demonstration, Draft, Guideline, Skip, Task, User
+from labeling.models import Demonstration, Guideline, Task, User
 from labeling.services import assignments
 from labeling.services.answers import AnswerError
 
@@ -54,7 +54,6 @@ def submit(
         client_time=client_time,
     )
     demonstration.save(force_insert=True)
-    _forget_unsent(locked, labeler)
     return demonstration
 
 
@@ -86,7 +85,7 @@ def revise(
         guideline=_guideline(locked, None),
     )
     revision.save(force_insert=True)
-    _forget_unsent(locked, labeler)
+    assignments.forget_unsent(task=locked, labeler=labeler)
     return revision
 
 
@@ -134,8 +133,3 @@ def _guideline(task: Task, version: int | None) -> Guideline | None:
     if guideline is None and version is not None:
         raise AnswerError({"guideline_version": f"There is no version {version} of the guidelines."})
     return guideline
-
-
-def _forget_unsent(task: Task, labeler: User) -> None:
-    Draft.objects.filter(task=task, labeler=labeler).delete()
-    Skip.objects.filter(task=task, labeler=labeler).delete()

@@ -39,7 +39,6 @@ def submit(*, task: Task, labeler: User, idempotency_key: str, answer: Answer) -
     slot = assignments.fill(task=locked, labeler=labeler)
     ranking = Ranking(task=locked, slot=slot, labeler=labeler, idempotency_key=idempotency_key, **columns)
     insert(ranking)
-    _forget_unsent(locked, labeler)
     _judged(locked, labeler)
     return ranking
 
@@ -65,7 +64,7 @@ def revise(*, ranking: Ranking, labeler: User, idempotency_key: str, answer: Ans
         **_columns(locked, labeler, answer),
     )
     insert(revision)
-    _forget_unsent(locked, labeler)
+    assignments.forget_unsent(task=locked, labeler=labeler)
     _judged(locked, labeler)
     return revision
 
@@ -125,19 +124,3 @@ def _columns(task: Task, labeler: User, answer: Answer) -> dict[str, Any]:
 def _says_the_same(ranking: Ranking, columns: Mapping[str, Any]) -> bool:
     """Compares what was judged, not when or how long it took."""
     return all(getattr(ranking, name) == columns[name] for name in WHAT_WAS_JUDGED)
-
-
-# A late answer outweighs an early skip.
-_FORGET: Final = Statement(
-    "forget_unsent",
-    """
-WITH drafts AS (DELETE FROM labeling_draft WHERE task_id = %(task)s AND labeler_id = %(labeler)s)
-DELETE FROM labeling_skip WHERE task_id = %(task)s AND labeler_id = %(labeler)s
-""",
-    task="bigint",
-    labeler="bigint",
-)
-
-
-def _forget_unsent(task: Task, labeler: User) -> None:
-    _FORGET.run(task=task.pk, labeler=labeler.pk)

@@ -4,7 +4,7 @@ from typing import Final, TypeVar
 
 from django.db.models import QuerySet
 
-from labeling.models import Draft, Guideline, PromptAnnotation, Skip, Task, User, WrittenPrompt
+from labeling.models import Guideline, PromptAnnotation, Task, User, WrittenPrompt
 from labeling.services.answers import AnswerError
 
 NUM_EDITABLE: Final = 20  # a labeler may change their own last 20 of each kind
@@ -55,8 +55,3 @@ def guideline(task: Task, version: int | None) -> Guideline | None:
     if found is None and version is not None:
         raise AnswerError({"guideline_version": f"There is no version {version} of the guidelines."})
     return found
-
-
-def forget_unsent(task: Task, labeler: User) -> None:
-    Draft.objects.filter(task=task, labeler=labeler).delete()
-    Skip.objects.filter(task=task, labeler=labeler).delete()  # a late answer outweighs an early skip

@@ -67,7 +67,6 @@ def submit(*, task: Task, labeler: User, idempotency_key: str, writing: Writing)
         **_columns(locked, writing),
     )
     written.save(force_insert=True)
-    submissions.forget_unsent(locked, labeler)
     return written
 
 
@@ -96,7 +95,7 @@ def revise(*, written: WrittenPrompt, labeler: User, idempotency_key: str, writi
         **_columns(locked, writing),
     )
     revision.save(force_insert=True)
-    submissions.forget_unsent(locked, labeler)
+    assignments.forget_unsent(task=locked, labeler=labeler)
     return Revised(revision, earlier_stays=not _retire_unless_used(latest.prompt))
 
 

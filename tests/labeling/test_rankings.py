@@ -192,8 +192,8 @@ def test_a_stored_ranking_cannot_be_rewritten_even_by_code(people, task):
 
 def test_a_submit_costs_a_fixed_number_of_statements(people, task, django_assert_num_queries):
     assignments.claim_task(task=task, labeler=people.labeler)
-    # savepoint ×2, task lock, what came before, guideline, the slot, insert, what was unsent
-    with django_assert_num_queries(8):
+    # savepoint ×2, task lock, what came before, guideline, the slot with what was unsent, insert
+    with django_assert_num_queries(7):
         submit(task, people.labeler)
 
 

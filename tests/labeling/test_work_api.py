@@ -217,8 +217,8 @@ def test_next_and_submit_cost_a_fixed_number_of_queries(ask, make_prompt, people
     with django_assert_num_queries(9):
         ask("api_next")
     # user, project with role, task; then as in test_rankings: savepoint ×2, lock, what came before, guideline, the
-    # slot, insert, what was unsent
-    with django_assert_num_queries(11):
+    # slot with what was unsent, insert
+    with django_assert_num_queries(10):
         ask("api_submit", RANKED)
 
 
@@ -340,3 +340,17 @@ def test_the_schema_names_every_verb(client, people):
     ends = {path.rsplit("/", 2)[-2] for path in schema["paths"]}
     assert ends == {"next", "preview", "draft", "submit", "skip", "release", "renew", "revise", "hints"}
     assert {"RankingAnswer", "DemonstrationAnswer"} <= set(schema["components"]["schemas"])
+
+
+def test_data_carries_a_policy_under_which_nothing_of_it_could_run(client, people, task):
+    client.force_login(people.labeler)
+    answer = client.post(reverse("api_next", args=["tea"]), "{}", "application/json")
+    assert answer["Content-Type"] == "application/json"
+    assert answer["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+
+def test_whatever_a_client_says_it_reads_the_answer_is_json(client, people, task):
+    client.force_login(people.labeler)
+    address = reverse("api_next", args=["tea"])
+    answer = client.post(address, "{}", "application/json", headers={"Accept": "text/html"})
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
