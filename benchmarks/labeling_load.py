@@ -76,24 +76,14 @@ def main() -> int:
             crowd = Crowd({who.email: Browser(served.host, served.port, dict(who.cookies)) for who in people})
             crowd.double_share = plan.doubles
             cells = asyncio.run(_phases(plan, projects, crowd, meter))
+            beside = _label_studio(args.label_studio, plan, projects[-1], crowd, meter, home)
         found = audit.look(crowd.given, projects)
         queries = {
             str(seeded.num_tasks): audit.count_queries(seeded, bystander, plan.held)
             for seeded in (untouched, projects[-1])
             if seeded.num_tasks >= untouched.num_tasks
         }
-        result = _result(plan, cells, found.as_dict(), queries, time.monotonic() - started)
-        if args.label_studio:
-            from crowd import label_studio
-
-            say("Label Studio: the same labelers, the same pace")
-            result |= label_studio.beside(
-                result,
-                num_tasks=plan.label_studio_tasks,
-                seconds=plan.plain_seconds,
-                folder=args.label_studio,
-                home=home,
-            )
+    result = beside | _result(plan, cells, found.as_dict(), queries, time.monotonic() - started)
     report.show(result)
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")
@@ -151,6 +141,32 @@ async def _phases(plan: Plan, projects: list[seed.Seeded], crowd: Crowd, meter: 
     for browser in crowd.browsers.values():
         await browser.close()
     return cells
+
+
+def _label_studio(
+    folder: Path | None, plan: Plan, seeded: seed.Seeded, crowd: Crowd, meter: Meter, home: Path
+) -> dict[str, Any]:
+    """The same labelers there and here, in turns."""
+    if folder is None:
+        return {}
+    from crowd import label_studio
+
+    async def ours(seconds: float) -> tuple[Tally, Spent]:
+        before = meter.read()
+        podium, num = Podium(seeded.slug), label_studio.NUM_LABELERS
+        tally = await crowd.without_pause(podium, num, seconds, 10**9, WITH_SHEET)
+        return tally, meter.read() - before
+
+    say("Label Studio: the same labelers, the same pace")
+    crowd.double_share = 0.0
+    return label_studio.beside(
+        ours=ours,
+        our_tasks=seeded.num_tasks,
+        num_tasks=plan.label_studio_tasks,
+        seconds=plan.plain_seconds * 1.5,
+        folder=folder,
+        home=home,
+    )
 
 
 def cell(pace: str, num_tasks: int, num_labelers: int, tally: Tally, spent: Spent) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +20,14 @@ from urllib.parse import urlencode, urlsplit
 from . import seed, site
 from .browser import Browser
 from .drive import Crowd
-from .measure import Meter
+from .measure import Meter, Spent, Tally
 from .podium import Handed
 
 VERSION = "1.23.2"
 NUM_LABELERS = 40
 BATCH = 250
+NUM_TURNS = 3
+Work = Callable[[float], Awaitable[tuple[Tally, Spent]]]
 CONFIG = (
     '<View><Text name="prompt" value="$prompt"/><List name="responses" value="$responses" title="Responses"/>'
     '<Ranker name="order" toName="responses"/></View>'
@@ -98,22 +100,27 @@ class LabelStudio:
         return secrets.token_hex(8)
 
 
-def beside(result: dict[str, Any], *, num_tasks: int, seconds: float, folder: Path, home: Path) -> dict[str, Any]:
-    """Its figures and the ratio, or why there are none."""
+def beside(*, ours: Work, our_tasks: int, num_tasks: int, seconds: float, folder: Path, home: Path) -> dict[str, Any]:
+    """Both sides' figures, in turns, and the ratios; or why there are none.
+
+    `ours`: Podium's labelers at work for so many seconds, on `our_tasks`. The machine's own speed changes by the
+    minute: only what was measured side by side can be divided.
+    """
     python = folder / "bin" / "python"
     if not (folder / "bin" / "uwsgi").exists():
         why = f"{folder} holds no Label Studio; `make bench-peers` installs it there"
         return {"label_studio": {"why_not": why}, "ratio_label_studio": None}
     try:
-        measured = _measure(python.absolute(), home, num_tasks, seconds)
+        measured = _measure(python.absolute(), home, num_tasks, seconds, ours)
+        measured["cells"]["podium"]["tasks"] = our_tasks
     except (site.SiteError, OSError) as error:
         return {"label_studio": {"why_not": str(error)}, "ratio_label_studio": None}
-    ours = result["cpu_ms_per_submission"]
-    ratios = {name: round(one["cpu_ms_per_submission"] / ours, 2) for name, one in measured["cells"].items()}
+    cost = {name: one["cpu_ms_per_submission"] for name, one in measured["cells"].items()}
+    ratios = {name: round(cost[name] / cost["podium"], 2) for name in ("page", "api")}
     return {"label_studio": measured, "ratio_label_studio": ratios["page"], "ratio_label_studio_api": ratios["api"]}
 
 
-def _measure(python: Path, home: Path, num_tasks: int, seconds: float) -> dict[str, Any]:
+def _measure(python: Path, home: Path, num_tasks: int, seconds: float, ours: Work) -> dict[str, Any]:
     from labeling_load import cell  # the same columns
 
     password = secrets.token_urlsafe(16)
@@ -128,16 +135,38 @@ def _measure(python: Path, home: Path, num_tasks: int, seconds: float) -> dict[s
                 browser = Browser(host, port)
                 await _log_in(browser, f"labeler{i}@bench.example", password)
                 crowd.browsers[f"labeler{i}"] = browser
-            cells = {}
+            sides: dict[str, Work] = {"podium": ours}
             for name in ("api", "page"):
                 studio = LabelStudio(await _project(admin, num_tasks), is_page=name == "page")
                 await crowd.without_pause(studio, 8, 3.0, 20)  # not counted: its first requests import half of it
-                before = meter.read()
-                tally = await crowd.without_pause(studio, NUM_LABELERS, seconds, 10**9)
-                cells[name] = cell(f"LS, {name}", num_tasks, NUM_LABELERS, tally, meter.read() - before)
-            return cells
+                sides[name] = _worker(crowd, studio, meter)
+            found = await _in_turns(sides, seconds)
+            names = {"podium": "beside LS", "api": "LS, api", "page": "LS, page"}
+            return {side: cell(names[side], num_tasks, NUM_LABELERS, *found[side]) for side in sides}
 
-        return {"version": VERSION, "workers": 2, "cells": asyncio.run(work())}
+        return {"version": VERSION, "workers": 2, "turns": NUM_TURNS, "cells": asyncio.run(work())}
+
+
+def _worker(crowd: Crowd, studio: LabelStudio, meter: Meter) -> Work:
+    async def work(seconds: float) -> tuple[Tally, Spent]:
+        before = meter.read()
+        tally = await crowd.without_pause(studio, NUM_LABELERS, seconds, 10**9)
+        return tally, meter.read() - before
+
+    return work
+
+
+async def _in_turns(sides: dict[str, Work], seconds: float) -> dict[str, tuple[Tally, Spent]]:
+    """So many seconds of each side in all, in turns; each turn begins with another side."""
+    turns: dict[str, list[tuple[Tally, Spent]]] = {name: [] for name in sides}
+    names = list(sides)
+    for turn in range(NUM_TURNS):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            turns[name].append(await sides[name](seconds / NUM_TURNS))
+    return {
+        name: (sum((tally for tally, _ in done), Tally()), sum((spent for _, spent in done), Spent(0, 0, 0, 0)))
+        for name, done in turns.items()
+    }
 
 
 @contextmanager

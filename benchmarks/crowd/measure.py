@@ -44,6 +44,18 @@ class Tally:
         self.errors[kind] += 1
         self.first_errors.setdefault(kind, str(error)[:300])
 
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            seconds={step: self.seconds[step] + other.seconds[step] for step in self.seconds},
+            errors=self.errors + other.errors,
+            first_errors=other.first_errors | self.first_errors,
+            num_submitted=self.num_submitted + other.num_submitted,
+            num_doubled=self.num_doubled + other.num_doubled,
+            num_differing=self.num_differing + other.num_differing,
+            num_surplus=self.num_surplus + other.num_surplus,
+            num_empty=self.num_empty + other.num_empty,
+        )
+
 
 @dataclass(frozen=True)
 class Spent:
@@ -53,6 +65,14 @@ class Spent:
     database: float
     driver: float
     wall: float
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(
+            self.app + other.app,
+            self.database + other.database,
+            self.driver + other.driver,
+            self.wall + other.wall,
+        )
 
     def __sub__(self, earlier: "Spent") -> "Spent":
         return Spent(
