@@ -47,7 +47,7 @@ def programs(address: str) -> list[Program]:
             (
                 *gunicorn,
                 "--workers=2",
-                "--threads=8",
+                "--threads=4",
                 f"--bind={address}",
                 "--graceful-timeout=4",
                 "--no-control-socket",
