@@ -3,9 +3,9 @@
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
-from labeling.services import assignments, imports, kept, looks, rounds, runs, snapshots
+from labeling.services import assignments, imports, kept, looks, rounds, runs, snapshots, workers
 
 
 @shared_task
@@ -58,6 +58,7 @@ def run_stage(run_id: int) -> None:
 @shared_task
 def sweep_runs() -> None:
     runs.sweep()
+    workers.forget()
 
 
 @shared_task
@@ -68,3 +69,20 @@ def advance_rounds() -> None:
 @worker_shutting_down.connect
 def ask_worker_to_go(**_: Any) -> None:
     runs.ask_worker_to_go()
+
+
+_heralds: list[workers.Herald] = []
+
+
+@worker_ready.connect
+def say_that_it_is_here(sender: Any, **_: Any) -> None:
+    queues = [queue.name for queue in sender.task_consumer.queues]
+    herald = workers.Herald(workers.name_of(sender.hostname), queues, sender.pool.num_processes)
+    herald.start()
+    _heralds.append(herald)
+
+
+@worker_shutdown.connect
+def say_that_it_goes(**_: Any) -> None:
+    for herald in _heralds:
+        herald.stop()

@@ -28,6 +28,7 @@ from labeling.models.tasks import (
     TaskResponse,
 )
 from labeling.models.wellbeing import SurveyAnswer, SurveyRelease, Withdrawal
+from labeling.models.workers import Worker
 from labeling.models.writing import PromptAnnotation, PromptBrief, WrittenPrompt
 
 __all__ = [
@@ -82,5 +83,6 @@ __all__ = [
     "UseCase",
     "User",
     "Withdrawal",
+    "Worker",
     "WrittenPrompt",
 ]

@@ -2,11 +2,12 @@
 
 from django.urls import URLPattern, path
 
-from labeling.views import dashboard, models, rounds, runs
+from labeling.views import dashboard, models, rounds, runs, workers
 
 urlpatterns: list[URLPattern] = [
     path("", dashboard.show, name="dashboard"),
     path("runs/", runs.show_all, name="runs"),
+    path("runs/workers/", workers.show, name="workers"),
     path("runs/new/", runs.choose, name="run_new"),
     path("runs/new/<slug:stage>/", runs.create, name="run_new_stage"),
     path("runs/compare/", runs.compare, name="runs_compare"),

@@ -14,6 +14,7 @@ import pytest
 
 from labeling.models import Model, Run, RunEvent, RunMetric
 from labeling.services import runs, snapshots
+from labeling.services import workers as told
 from labeling.services.runs.workdir import run_dir_of
 from tests.labeling.conftest import People
 from tests.labeling.runs.conftest import Broker
@@ -106,6 +107,8 @@ def test_a_run_whose_worker_is_killed_goes_on_elsewhere_ends_once_and_has_the_un
     victim = psutil.Process(int(killed.owner.split(":")[1])).parent()
     assert victim is not None
     assert victim.pid in [worker.pid for worker in workers]
+    at_work = [seen for seen in told.all_seen() if killed in seen.runs]
+    assert [(seen.state, seen.worker.process_ids[0]) for seen in at_work] == [(told.HERE, victim.pid)]
     os.killpg(victim.pid, signal.SIGKILL)
     assert not is_over(killed), "it must be killed in the middle"
 
