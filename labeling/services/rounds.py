@@ -34,6 +34,10 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 State = Round.State
 ORDER: Final = list(Round.Step)
+ALARM: Final = (
+    "PPO's over-optimisation alarm rang: the reward rose while something else fell. Read a few answers and the run's"
+    " curves first. Go on, and the new policy answers; cancel, and the one before stays."
+)
 SNAPSHOTS: Final = {"sft_snapshot": "sft", "reward_snapshot": "reward", "prompts_snapshot": "prompts"}
 
 
@@ -87,7 +91,7 @@ def advance_all() -> None:
 
 def proceed(round: Round) -> None:
     """The person says go on."""
-    _change(round, at=State.WAITING, state=State.RUNNING)
+    _change(round, at=State.WAITING, state=State.RUNNING, error="")
     advance(round.pk)
 
 
@@ -144,7 +148,15 @@ def _go_to_next(round: Round) -> None:
         _set(round, state=State.DONE, finished_at=Now())
         return
     following = ORDER[ORDER.index(Round.Step(round.step)) + 1]
-    _set(round, step=following, state=State.RUNNING if round.is_automatic else State.WAITING)
+    why = _why_to_look(round) if round.step == Round.Step.PPO else ""
+    goes_on = round.is_automatic and not why
+    _set(round, step=following, state=State.RUNNING if goes_on else State.WAITING, error=why)
+
+
+def _why_to_look(round: Round) -> str:
+    """What a person should see before people are asked to rank what the new policy says."""
+    summary = _made(round.ppo_run).result.get("summary") or {}
+    return ALARM if summary.get("over_optimisation_alarm") else ""
 
 
 def _freeze(round: Round) -> bool:
@@ -184,13 +196,12 @@ def _train_ppo(round: Round) -> bool:
     }
     if _wants_text(round.preset):
         inputs["pretraining_text"] = _made(_newest_text(round.project))
-    if not _run(round, Stage.PPO, inputs):
-        return False
-    registry.promote(_model_of(round.ppo_run))
-    return True
+    return _run(round, Stage.PPO, inputs)
 
 
 def _generate(round: Round) -> bool:
+    if round.generate_run is None:
+        registry.promote(_model_of(round.ppo_run))
     inputs: dict[str, runs.Input] = {"model": _model_of(round.ppo_run), "prompts": _made(round.prompts_snapshot)}
     return _run(round, Stage.GENERATE, inputs, num_responses=round.responses_per_prompt)
 

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_POST
 from labeling.forms.runs import RoundForm
 from labeling.models import Role, Round
 from labeling.permissions import ProjectRequest, member
-from labeling.services import rounds, stations
+from labeling.services import round_history, rounds, stations
 
 PER_PAGE = 30
 WITH = ("created_by", "policy_before", "sft_run", "reward_run", "ppo_run", "generate_run",
@@ -21,7 +21,13 @@ WITH = ("created_by", "policy_before", "sft_run", "reward_run", "ppo_run", "gene
 def show_all(request: ProjectRequest) -> HttpResponse:
     found = Round.objects.filter(project=request.project).select_related("ppo_run__model", "created_by")
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
-    context = {"nav": "rounds", "page": page, "form": RoundForm(), "has_live": _has_live(request)}
+    context = {
+        "nav": "rounds",
+        "page": page,
+        "form": RoundForm(),
+        "has_live": _has_live(request),
+        "charts": round_history.of_project(request.project),
+    }
     return render(request, "rounds/list.html", context)
 
 

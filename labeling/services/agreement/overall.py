@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from labeling.models import Project, Ranking
+from labeling.models.rankings import JudgementQuerySet
 from labeling.services.agreement import resampling
 from labeling.services.agreement.couples import couples
 from labeling.services.agreement.grading import TieRule
-from labeling.services.agreement.judged import JudgedRow, judged
+from labeling.services.agreement.judged import Judged, JudgedRow, judged, of_columns
+from labeling.services.agreement.reading import read
 from labeling.services.agreement.shares import shares
 
 
@@ -38,13 +40,20 @@ class Agreement:
 
 def of_project(project: Project, *, ties: TieRule = "drop") -> Agreement:
     """Over the rankings that count, of tasks that two or more people ranked."""
-    rankings = Ranking.objects.counted().filter(task__project=project, ranks__len__gte=2)
-    return pairwise(rankings.values_list("task", "labeler", "ranks").iterator(chunk_size=5_000), ties=ties)
+    return of_rankings(Ranking.objects.counted().filter(task__project=project, ranks__len__gte=2), ties=ties)
+
+
+def of_rankings(rankings: JudgementQuerySet, *, ties: TieRule = "drop") -> Agreement:
+    """Over these rankings; all must have an order."""
+    return _agreement(of_columns(read(rankings).columns), ties=ties)
 
 
 def pairwise(rows: Iterable[JudgedRow], *, ties: TieRule = "drop", seed: int = 0) -> Agreement:
     """Agreement over every two labelers of each task and every two of its responses."""
-    shared = judged(rows)
+    return _agreement(judged(rows), ties=ties, seed=seed)
+
+
+def _agreement(shared: Judged, *, ties: TieRule, seed: int = 0) -> Agreement:
     found = couples(shared)
     one_group = resampling.rows(task=found.task_C, group=np.zeros_like(found.task_C), num_groups=1)
     resamples = resampling.Resamples(shared.num_tasks, seed=seed)

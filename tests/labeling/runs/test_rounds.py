@@ -205,3 +205,31 @@ def test_without_demonstrations_a_later_round_skips_sft(
     assert round.sft_run is None
     assert stations.of(round)[1].state == "skipped"
     assert round.reward_run.inputs.get(name="init_model").model == policy  # type: ignore[union-attr]
+
+
+def test_a_round_whose_alarm_rang_waits_for_a_person_and_keeps_the_policy_until_then(
+    people: People, judged: list[Prompt], sampled: None, work: Any
+) -> None:
+    round = start(people)
+    while round.step != "ppo":
+        work(round)
+    rounds.advance(round.pk)
+    round.refresh_from_db()
+    assert round.ppo_run is not None
+    finish(round.ppo_run, over_optimisation_alarm=True)
+    work(round)
+    assert (round.state, round.step) == ("waiting", "generate")
+    assert "alarm rang" in round.error
+    assert not Model.objects.get(run=round.ppo_run).is_current
+    rounds.proceed(round)
+    work(round)
+    assert (round.state, round.error[:30]) == ("done", "No task was made for some prom")
+    assert Model.objects.get(run=round.ppo_run).is_current
+
+
+def finish(run: Run, **summary: Any) -> None:
+    """The run has ended as its worker would have it, with this in its summary."""
+    runs.work(run.pk)
+    run.refresh_from_db()
+    assert run.state == "succeeded"
+    Run.objects.filter(pk=run.pk).update(result=run.result | {"summary": run.result["summary"] | summary})

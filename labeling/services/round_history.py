@@ -1,0 +1,103 @@
+"""How a project's rounds compare: what each made better, and by how much."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from labeling.models import Project, Ranking, Round
+from labeling.services.agreement import overall
+
+MOST: Final = 30  # the newest rounds; more would not be read
+
+
+@dataclass(frozen=True)
+class Point:
+    """A figure of one round, with its 95 % interval where one is known."""
+
+    number: int
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    name: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Up to two lines over the rounds. `is_share`: figures are shares, shown in per cent."""
+
+    title: str
+    hint: str
+    lines: tuple[Line, ...]
+    is_share: bool = False
+
+
+def of_project(project: Project) -> list[Chart]:
+    """The charts that have anything to show."""
+    found = Round.objects.filter(project=project, ppo_run__state="succeeded").select_related("ppo_run", "reward_run")
+    rounds = sorted(found.order_by("-number")[:MOST], key=lambda round: round.number)
+    charts = [_reward(rounds), _kl(rounds), _accuracy(rounds), _agreement(rounds)]
+    return [chart for chart in charts if chart.lines]
+
+
+def _reward(rounds: Iterable[Round]) -> Chart:
+    hint = "By each round's own reward model, on validation prompts: what counts is the rise within a round."
+    lines = (_of_ppo("after PPO", "valid_reward_after", rounds), _of_ppo("before", "valid_reward_before", rounds))
+    return Chart("Reward", hint, _drawn(lines))
+
+
+def _kl(rounds: Iterable[Round]) -> Chart:
+    hint = "How far each policy went from the model it began with, in nats a response."
+    return Chart("KL", hint, _drawn([_of_ppo("after PPO", "valid_kl_after", rounds)]))
+
+
+def _accuracy(rounds: Iterable[Round]) -> Chart:
+    hint = "Pairs of held-out rankings that the round's reward model puts in people's order."
+    line = _line("pairs right", (_with_interval(round.number, _held_out(round)) for round in rounds))
+    return Chart("Reward model", hint, _drawn([line]), is_share=True)
+
+
+def _agreement(rounds: Iterable[Round]) -> Chart:
+    hint = "Two people on the same two responses of the round's policy. The more alike those are, the lower it is."
+    line = _line("pairs agreed on", (_agreed(round) for round in rounds))
+    return Chart("Agreement of people", hint, _drawn([line]), is_share=True)
+
+
+def _agreed(round: Round) -> Point | None:
+    found = overall.of_rankings(Ranking.objects.counted().filter(task__round=round, ranks__len__gte=2))
+    return _with_interval(round.number, {"value": found.share, "low": found.low, "high": found.high})
+
+
+def _of_ppo(name: str, figure: str, rounds: Iterable[Round]) -> Line:
+    return _line(name, (_point(round.number, _summary(round).get(figure)) for round in rounds))
+
+
+def _summary(round: Round) -> Mapping[str, Any]:
+    result = (round.ppo_run.result if round.ppo_run else None) or {}
+    return dict(result.get("summary") or {})
+
+
+def _held_out(round: Round) -> Mapping[str, Any]:
+    result = (round.reward_run.result if round.reward_run else None) or {}
+    return dict(((result.get("report") or {}).get("accuracy") or {}).get("valid") or {})
+
+
+def _with_interval(number: int, figure: Mapping[str, Any]) -> Point | None:
+    point = _point(number, figure.get("value"))
+    return Point(number, point.value, figure.get("low"), figure.get("high")) if point else None
+
+
+def _point(number: int, value: Any) -> Point | None:
+    return None if value is None else Point(number, float(value))
+
+
+def _line(name: str, points: Iterable[Point | None]) -> Line:
+    return Line(name, tuple(point for point in points if point is not None))
+
+
+def _drawn(lines: Iterable[Line]) -> tuple[Line, ...]:
+    return tuple(line for line in lines if line.points)
