@@ -367,3 +367,12 @@ def test_where_nothing_is_there_is_nothing_to_filter(manager: Client, people: Pe
     for name in ("prompts", "tasks", "rankings"):
         assert 'class="filters"' not in manager.get(address(name, people)).content.decode(), name
         assert 'class="filters"' in manager.get(address(name, people) + "?q=x&labeler=x").content.decode(), name
+
+
+def test_what_a_list_leaves_out_by_itself_can_be_filtered_for(
+    manager: Client, people: People, make_prompt: Any
+) -> None:
+    make_prompt("gone", is_retired=True)
+    page = manager.get(address("prompts", people)).content.decode()
+    assert "gone" not in page
+    assert 'class="filters"' in page
