@@ -51,7 +51,7 @@ class ReadingForm(forms.Form):
 
     dataset = forms.CharField(max_length=80, required=False, help_text="For rows that name none.")
     language = forms.CharField(
-        max_length=16, required=False, help_text="An ISO code, for rows that name none. Empty: guessed by script."
+        max_length=16, required=False, help_text="A code such as en, for rows that name none. Empty: guessed by script."
     )
     use_case = forms.ChoiceField(
         choices=[("", "Other"), *UseCase.choices], required=False, help_text="For rows whose category is not known."

@@ -11,6 +11,7 @@ from labeling.services.imports import reasons, texts
 
 ANY = ("", "Any")
 KEEP = ("", "Leave as it is")
+MORE = ("split", "dataset", "source", "who", "personal_data", "label")  # filters that few people need
 
 
 class PromptFilterForm(forms.Form):
@@ -46,6 +47,16 @@ class PromptFilterForm(forms.Form):
         field = self.fields[name]
         known = [(value, value) if value else ("-", nothing) for value in values[:300]]
         field.choices = [ANY, *known]  # type: ignore[attr-defined]
+
+    def first(self) -> list[forms.BoundField]:
+        """What most people filter by."""
+        return [field for field in self if field.name not in MORE]
+
+    def more(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name in MORE]
+
+    def is_more_asked(self) -> bool:
+        return any(self.data.get(name) for name in MORE)
 
     def apply(self) -> QuerySet[Prompt]:
         """The prompts asked for. A filter that makes no sense finds nothing, rather than everything."""
@@ -95,7 +106,7 @@ class PromptForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}), strip=False, required=False, label="System message"
     )
     use_case = forms.ChoiceField(choices=UseCase.choices)
-    language = forms.CharField(max_length=16, required=False, help_text="An ISO code; empty: guessed by script.")
+    language = forms.CharField(max_length=16, required=False, help_text="A code such as en. Empty: guessed by script.")
 
     def clean_language(self) -> str:
         return language(self.cleaned_data["language"])
@@ -127,7 +138,7 @@ class PromptChangeForm(forms.ModelForm[Prompt]):
         model = Prompt
         fields = ["use_case", "language", "split", "is_retired"]
         labels = {"is_retired": "Retired: in no new task and no new snapshot"}
-        help_texts = {"language": "An ISO code."}
+        help_texts = {"language": "A code such as en."}
 
     def clean_language(self) -> str:
         return language(self.cleaned_data["language"])
@@ -137,7 +148,7 @@ class ManyChangeForm(forms.Form):
     """What to set on many prompts at once; an empty field stays as it is."""
 
     use_case = forms.ChoiceField(required=False, choices=[KEEP, *UseCase.choices])
-    language = forms.CharField(required=False, max_length=16, help_text="An ISO code; empty: leave as it is.")
+    language = forms.CharField(required=False, max_length=16, help_text="A code such as en. Empty: leave as it is.")
     split = forms.ChoiceField(required=False, choices=[KEEP, *Split.choices])
     state = forms.ChoiceField(required=False, choices=[KEEP, ("retire", "Retire"), ("use", "Use again")])
 

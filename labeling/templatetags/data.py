@@ -5,7 +5,7 @@ from typing import Any
 
 from django import template
 
-from labeling.models import Ranking, UseCase
+from labeling.models import Ranking, Split, UseCase
 from labeling.services import orders
 
 register = template.Library()
@@ -36,3 +36,8 @@ def prompt_of(draft: Any) -> Any:
 @register.filter
 def use_case_label(value: str) -> str:
     return UseCase(value).label
+
+
+@register.filter
+def split_label(value: str) -> str:
+    return Split(value).label

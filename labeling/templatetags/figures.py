@@ -148,8 +148,8 @@ def _range(figures: Sequence[Figure]) -> tuple[float, float]:
 
 
 def _x(place: int, num: int) -> float:
-    inside = TREND_WIDTH - LEFT - RIGHT - 40
-    return round(LEFT + 20 + (inside / 2 if num == 1 else place / (num - 1) * inside), 1)
+    inside = TREND_WIDTH - LEFT - RIGHT - 60  # half of a date fits at either end
+    return round(LEFT + 30 + (inside / 2 if num == 1 else place / (num - 1) * inside), 1)
 
 
 def _y(value: float | None, lowest: float, highest: float) -> float | None:

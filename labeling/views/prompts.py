@@ -72,6 +72,7 @@ def show_all(request: ProjectRequest) -> HttpResponseBase:
         "responses": _count_by_prompt(Response.objects.all(), page.rows),
         "tasks": _count_by_prompt(Task.objects.filter(purpose=Task.Purpose.WORK), page.rows),
         "is_filtered": any(request.GET.get(name) for name in form.fields),
+        "has_any": bool(page.rows) or Prompt.objects.filter(project=request.project).exists(),
     }
     return render(request, "prompts/list.html", context)
 

@@ -35,6 +35,7 @@ def show_all(request: ProjectRequest) -> HttpResponseBase:
         "num_found_words": keyset.count_words(keyset.count(found)),
         "agreement": _agreement(request.project),
         "is_filtered": any(request.GET.get(name) for name in form.fields),
+        "has_any": bool(page.rows) or Ranking.objects.filter(task__project=request.project).exists(),
     }
     return render(request, "rankings/list.html", context)
 

@@ -8,10 +8,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from labeling.forms.snapshots import SnapshotForm
-from labeling.models import Demonstration, Model, Prompt, Ranking, Role, Snapshot
+from labeling.models import Demonstration, Model, Prompt, Ranking, Role, Snapshot, Split, UseCase
 from labeling.permissions import ProjectRequest, member
 from labeling.services import snapshots, withdrawals
 
+LENGTHS_OF = {"prompt": "Prompts", "response": "Responses", "demonstration": "Demonstrations", "text": "Texts"}
 STATE_BADGES = {
     "queued": "running",
     "building": "running",
@@ -87,17 +88,34 @@ def _tables(snapshot: Snapshot) -> dict[str, object]:
     stats = snapshot.stats
     if not stats:
         return {}
-    total = sum(stats["use_cases"].values()) or 1
     return {
         "stats": stats,
-        "splits": stats["splits"],
+        "splits": [row | {"split": Split(row["split"]).label} for row in stats["splits"]],
         "num_rows": sum(row["rows"] for row in stats["splits"]),
-        "use_cases": [(name, count, 100 * count / total) for name, count in stats["use_cases"].items()],
-        "languages": [(name, count, 100 * count / total) for name, count in stats["languages"].items()],
-        "lengths": list(stats["lengths"].items()),
+        "use_cases": [(_use_case(name), num, share) for name, num, share in _shares(stats["use_cases"])],
+        "languages": _shares(stats["languages"]),
+        "lengths": [(_length_of(name), row) for name, row in stats["lengths"].items()],
         "num_responses": [(int(size), count) for size, count in stats["num_responses"].items()],
         "left_out": list(stats.get("left_out", {}).items()),
     }
+
+
+def _use_case(name: str) -> str:
+    """As people know it; a category that came with an import stays as it is."""
+    return dict(UseCase.choices).get(name, name)
+
+
+def _length_of(name: str) -> str:
+    """`prompt` is Prompts, `prompt: open_qa` is Prompts: Open QA."""
+    what, _, category = name.partition(": ")
+    return f"{LENGTHS_OF[what]}: {_use_case(category)}" if category else LENGTHS_OF[what]
+
+
+def _shares(counts: dict[str, int]) -> list[tuple[str, int, float]]:
+    """(name, count, percent), most first: JSON in the database keeps no order."""
+    total = sum(counts.values()) or 1
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [(name, num, 100 * num / total) for name, num in ordered]
 
 
 @member(Role.MANAGER)

@@ -33,6 +33,7 @@ def show_all(request: ProjectRequest) -> HttpResponseBase:
         "num_found_words": keyset.count_words(keyset.count(found)),
         "slots": _slots_by_task(page.rows),
         "is_filtered": any(request.GET.get(name) for name in form.fields),
+        "has_any": bool(page.rows) or Task.objects.filter(project=request.project).exists(),
     }
     return render(request, "tasks/list.html", context)
 

@@ -57,10 +57,10 @@ def _in_hand(request: ProjectRequest) -> dict[str, Any]:
     )
     held, families = [], set()
     for slot in slots:
-        family = kinds.of(slot.task).family
-        if slot.task_id in begun or family not in families:
-            held.append(slot)
-        families.add(family)
+        kind = kinds.of(slot.task)
+        if slot.task_id in begun or kind.family not in families:
+            held.append((slot, kind))
+        families.add(kind.family)
     return {"held": held, "num_ahead": len(slots) - len(held)}
 
 

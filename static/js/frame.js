@@ -112,7 +112,10 @@ document.addEventListener("submit", (event) => {
   const question = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
   if (question && !window.confirm(question)) event.preventDefault();
 });
-document.querySelector(".flow a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+for (const link of document.querySelectorAll(":is(.flow, .tabs) a[aria-current]")) {
+  const row = link.parentElement; // sideways only: an address may name a place further down
+  row.scrollLeft += link.getBoundingClientRect().left - row.getBoundingClientRect().left - (row.clientWidth - link.offsetWidth) / 2;
+}
 
 /* Wide tables and formulas: reached by Tab only while they scroll. */
 new ResizeObserver(() => reachScrollers()).observe(document.body);

@@ -140,3 +140,11 @@ def test_pages_are_walked_by_tab_from_the_skip_link(people: People, open_as: Any
     assert page.evaluate("document.activeElement.className") == "skip-link"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_on_a_phone_the_tab_in_hand_is_in_sight(people: People, open_as: Any) -> None:
+    page = open_as(people.manager, "/p/tea/quality/guidelines/", width=360)
+    box = page.locator(".tabs a[aria-current]").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 360
+    assert page.evaluate("scrollY") == 0

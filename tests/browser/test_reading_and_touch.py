@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from labeling.models import Ranking
+from labeling.models import Ranking, Response, Task
 from tests.browser.test_ranking_page import SETTLED, address, press, said, wait_for_rankings
 
 pytestmark = pytest.mark.browser
@@ -172,3 +172,52 @@ def assert_targets_fit_a_thumb(page: Page) -> None:
     )
     assert len(main) >= 9 * 3
     assert [one for one in main if min(one[1], one[2]) < 44] == []
+
+
+def give_texts(task: Task, *texts: str) -> None:
+    """Texts instead of the answers, by the letters that nobody has seen yet: which card has which does not matter."""
+    for response, text in zip(Response.objects.filter(prompt=task.prompt).order_by("pk"), texts, strict=True):
+        Response.objects.filter(pk=response.pk).update(text=text, num_chars=len(text))
+
+
+def test_a_placed_card_hides_much_or_nothing(open_as: Any, people: Any, ask_to_rank: Any) -> None:
+    (task,) = ask_to_rank(k=2)
+    give_texts(task, "\n\n".join(["Few"] * 5), "\n\n".join(["Many"] * 20))
+    page = open_as(people.labeler, address(task))
+    press(page, "1", "2")
+    page.evaluate(SETTLED)
+    hidden = (
+        "(card) => { const body = card.querySelector('[data-body]'); return body.scrollHeight - body.clientHeight; }"
+    )
+    few, many = (page.locator(".rung .response", has_text=word) for word in ("Few", "Many"))
+    assert few.evaluate(hidden) == 0
+    expect(few.locator("[data-more]")).to_be_hidden()
+    assert few.locator("[data-body]").bounding_box()["height"] > 11 * 16  # it is longer than a folded card is
+    assert many.evaluate(hidden) > 64
+    expect(many.locator("[data-more]")).to_be_visible()
+
+
+def test_a_list_in_a_response_looks_the_same_on_the_board(open_as: Any, people: Any, ask_to_rank: Any) -> None:
+    (task,) = ask_to_rank(k=2)
+    give_texts(task, "- one\n- two\n\nAnd so on.", "Other")
+    page = open_as(people.labeler, address(task))
+    look = "(list) => { const { listStyleType, marginBlockStart, marginBlockEnd } = getComputedStyle(list); return [listStyleType, marginBlockStart, marginBlockEnd]; }"  # noqa: E501  # one expression
+    waiting = page.locator(".waiting ul").evaluate(look)
+    press(page, "1", "2")
+    assert page.locator(".board ul").evaluate(look) == waiting
+    assert waiting[0] == "disc"
+
+
+def test_the_foot_stays_as_high_as_it_was_while_nine_are_placed(open_as: Any, people: Any, ask_to_rank: Any) -> None:
+    (task,) = ask_to_rank(k=9)
+    page = open_as(people.labeler, address(task), width=360, height=740)
+    height = "document.querySelector('.work-foot').offsetHeight"
+    before = page.evaluate(height)
+    press(page, *"112345678")
+    expect(page.locator("[data-num-placed]")).to_have_text("9 of 9 placed")
+    assert page.evaluate(height) == before
+    expect(page.locator("[data-draft-state]")).to_contain_text("saved")
+    assert page.evaluate(height) == before
+    assert page.evaluate(
+        "document.querySelector('[data-order]').scrollWidth <= document.querySelector('[data-order]').clientWidth"
+    )

@@ -1,6 +1,7 @@
 """Snapshots: what goes in, what stays out and why, and a hash that depends on the rows alone."""
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -196,6 +197,21 @@ def test_the_page_makes_shows_and_hands_out_a_snapshot(people: Any, make_prompt:
     assert json.loads(b"".join(manifest.streaming_content))["num_rows"] == 1  # type: ignore[attr-defined]
     assert "attachment" in manifest.headers["Content-Disposition"]
     assert "First" in client.get(reverse("snapshots", args=["tea"])).content.decode()
+
+
+def test_the_page_has_the_words_that_people_know_and_the_most_first(
+    people: Any, make_prompt: Any, client: Client
+) -> None:
+    for number, use_case in enumerate(["chat", "open_qa", "open_qa"]):
+        make_prompt(f"Question {number}", k=0, use_case=use_case, split="valid")
+    snapshot = frozen(people, kind="prompts")
+    client.force_login(people.manager)
+    page = client.get(reverse("snapshot", args=["tea", snapshot.uid])).content.decode()
+    words = re.sub(r"<[^>]*>", " ", page)
+    assert re.search(r"Open QA\s+2\s+66\.7\s+Chat\s+1\s+33\.3", words)
+    assert "Prompts: Open QA" in words
+    assert "Validation" in words
+    assert "open_qa" not in words
 
 
 def test_a_text_that_is_not_utf8_is_refused_with_the_place(people: Any, client: Client) -> None:

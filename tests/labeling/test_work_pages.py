@@ -238,3 +238,13 @@ def test_the_start_page_shows_what_one_left_off_at_and_counts_what_was_only_fetc
     client.post(f"/p/tea/work/task/{held[0].uid}/", {"action": "release"})
     assert not Slot.objects.filter(state="held").exists()
     assert Draft.objects.exists()
+
+
+def test_what_one_left_off_at_has_the_name_that_labelers_know(client, people, make_prompt):
+    prompt = make_prompt("Write to me", k=0)
+    tasks.make_demonstration_tasks(project=people.project, prompts=[prompt], user=people.manager)
+    assignments.claim(project=people.project, labeler=people.labeler, kinds=("demonstrate",))
+    client.force_login(people.labeler)
+    page = client.get("/p/tea/work/").content.decode()
+    assert "Write an answer · yours for now" in page
+    assert "demonstration" not in page.lower()

@@ -1,6 +1,7 @@
 // The board: cards on numbered rungs, ties side by side, what has no place yet below. The form's own fields hold the
 // truth (the rank of A is the select "rank_A"); the board only shows it.
 
+const FEW_LINES = 64; // pixels: to hide less than that costs a click and saves nothing
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Board {
@@ -88,15 +89,18 @@ export class Board {
     button.setAttribute("aria-expanded", String(isOpen));
   }
 
-  /* Which cards are taller than the room they are given. */
+  /* Which cards are taller than the room they are given. What would hide only a few lines is shown whole. */
   measure() {
-    for (const card of this.cards.values()) {
-      const body = card.querySelector("[data-body]");
+    const cards = [...this.cards.values()];
+    for (const card of cards) card.classList.remove("nearly-fits");
+    const hidden = cards.map((card) => { const body = card.querySelector("[data-body]"); return body.scrollHeight - body.clientHeight; });
+    cards.forEach((card, index) => {
       const isOpen = card.classList.contains("is-open");
-      const overflows = body.scrollHeight > body.clientHeight + 4;
-      card.classList.toggle("overflows", overflows && !isOpen);
-      card.querySelector("[data-more]").hidden = !(overflows || isOpen);
-    }
+      const isLong = hidden[index] > FEW_LINES;
+      card.classList.toggle("nearly-fits", hidden[index] > 0 && !isLong);
+      card.classList.toggle("overflows", isLong);
+      card.querySelector("[data-more]").hidden = !(isLong || isOpen);
+    });
   }
 
   #buildRungs() {

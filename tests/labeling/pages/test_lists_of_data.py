@@ -348,3 +348,31 @@ def test_lists_of_tasks_and_rankings_cost_the_same_for_one_and_many(
         )
     with django_assert_max_num_queries(16):
         assert len(manager.get(address(name, people)).context["page"].rows) == 30
+
+
+def test_filters_that_few_need_are_folded_until_one_of_them_is_asked_for(
+    manager: Client, people: People, make_prompt: Any
+) -> None:
+    make_prompt("one", dataset="tea")
+    folded = '<details class="more-filters">'
+    assert folded in manager.get(address("prompts", people)).content.decode()
+    assert folded in manager.get(address("prompts", people) + "?q=one").content.decode()
+    assert (
+        '<details class="more-filters" open>'
+        in manager.get(address("prompts", people) + "?dataset=tea").content.decode()
+    )
+
+
+def test_where_nothing_is_there_is_nothing_to_filter(manager: Client, people: People) -> None:
+    for name in ("prompts", "tasks", "rankings"):
+        assert 'class="filters"' not in manager.get(address(name, people)).content.decode(), name
+        assert 'class="filters"' in manager.get(address(name, people) + "?q=x&labeler=x").content.decode(), name
+
+
+def test_what_a_list_leaves_out_by_itself_can_be_filtered_for(
+    manager: Client, people: People, make_prompt: Any
+) -> None:
+    make_prompt("gone", is_retired=True)
+    page = manager.get(address("prompts", people)).content.decode()
+    assert "gone" not in page
+    assert 'class="filters"' in page

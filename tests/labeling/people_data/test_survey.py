@@ -151,3 +151,11 @@ def test_a_release_keeps_no_answer_beside_a_person(people: People) -> None:
     shown(people)
     release = SurveyRelease.objects.get(question="clear")
     assert (release.counts, release.counted) == ({"Agree": 5}, sorted(user.pk for user in users))
+
+
+def test_nothing_is_chosen_for_somebody_who_has_said_nothing(people: People) -> None:
+    page = as_(people.labeler).get("/p/tea/work/survey/").content.decode()
+    assert survey.NOT_SAID in page
+    assert " checked" not in page
+    say(people, people.labeler, clear="Agree")
+    assert as_(people.labeler).get("/p/tea/work/survey/").content.decode().count(" checked") == 1
