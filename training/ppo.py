@@ -27,6 +27,7 @@ from training.engine import (
     measure,
     models,
     packing,
+    ppo_iteration,
     ppo_progress,
     ppo_worth,
     scoring,
@@ -38,9 +39,9 @@ from training.engine.corpus import snapshot_stream
 from training.engine.learner import Learner, LearningRule, update_average
 from training.engine.optim import adamw, trainable
 from training.engine.processes import Processes
-from training.engine.rollout import SamplingRule, sample, together
+from training.engine.rollout import SamplingRule
 from training.engine.runlog import Cancelled, RunLog
-from training.engine.schedule import Alarm, Schedule, TextPieces, warmed_up
+from training.engine.schedule import Alarm, Schedule
 from training.engine.text import Text, load_text
 
 Figures = dict[str, float]
@@ -79,9 +80,18 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
 
     # 4. What learns, in which order things come, how responses are sampled.
     learner = _learner(config, judges, compute, processes)
-    schedule = _schedule(config, processes)
-    sampling = _sampling(config, text)
-    pieces = _pieces(config, text, compute)
+    setup = ppo_iteration.Setup(
+        config=config,
+        compute=compute,
+        text=text,
+        train=train,
+        valid=valid,
+        stream=stream,
+        judges=judges,
+        learner=learner,
+        schedule=_schedule(config, processes),
+        sampling=_sampling(config, text),
+    )
     num_iterations = config.num_episodes // config.batch_size
     log.plan(num_iterations)
 
@@ -95,10 +105,7 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     else:
         log.resume(0)
         progress = ppo_progress.Progress(kl_coef=config.kl_coef, alarm=Alarm(kl_budget=config.kl_budget))
-        progress.before = ppo_worth.policy(judges, valid, processes, sampling=sampling, config=config, compute=compute)
-        progress.best_of = ppo_worth.best_of(
-            judges, valid, processes, sampling=sampling, config=config, compute=compute
-        )
+        progress.before, progress.best_of = ppo_worth.policy(setup), ppo_worth.best_of(setup)
 
     # 6. The loop.
     log.phase("train")
@@ -106,32 +113,16 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
         iteration, times = progress.iteration, [time.monotonic()]
 
         # 6a. Sample: left-padded prompts, each row with its own random numbers. Each process samples its own rows.
-        ids = [prompt.ids for prompt in schedule.prompts(train, iteration)]
-        own = schedule.rows(iteration)
-        uniforms_BR = schedule.uniforms(iteration, rows=own, num_draws=config.max_new_tokens)
-        with compute.autocast():
-            responses = sample(policy, [ids[row] for row in own], uniforms_BR, rule=sampling)
-        parts = processes.gather((own, responses.to("cpu")))
-        responses = together(parts, pad_token_id=text.pad_id, device=compute.device)
-        rows = [responses.row(index) for index in range(len(ids))]
-        episodes = scoring.episodes(ids, rows, pad_token_id=text.pad_id, device=compute.device)
+        responses, episodes = ppo_iteration.sampled(setup, iteration)
         times.append(time.monotonic())
 
         # 6b. Judge: right-padded rows, grouped as the first learning pass will group them; then advantages.
-        plans = schedule.plans(iteration)
-        with compute.autocast():
-            judgement = experience.judge(judges, episodes, plans[0], temperature=config.temperature)
-            padding_difference = experience.padding_difference(judges.reward, episodes, judgement, plans[0][0][0])
-        judgement = experience.whole(judgement, processes)
-        rule = _reward_rule(config, progress.kl_coef)
-        batch = experience.experience(judgement, episodes, responses.has_end_B, rule=rule)
+        plans = setup.schedule.plans(iteration)
+        batch, differences = ppo_iteration.judged(setup, responses, episodes, plans[0], kl_coef=progress.kl_coef)
         times.append(time.monotonic())
 
         # 6c. Learn: one optimiser step per minibatch, with the pretraining gradient when γ is above 0.
-        learning_rate = warmed_up(config.learning_rate, iteration, warmup_iterations=config.warmup_iterations)
-        _set_rates(learner, policy=learning_rate, value=config.value_learning_rate)
-        texts = schedule.text(stream, iteration, pieces=pieces)
-        figures = batch.figures | learner.learn(batch, plans, texts)
+        figures = batch.figures | differences | ppo_iteration.learned(setup, batch, plans, iteration)
         update_average(average, trainable(policy), decay=config.ema_decay)
         times.append(time.monotonic())
 
@@ -139,10 +130,7 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
         ppo_progress.watch(progress, figures, config, log)
         figures |= {
             "ppo/kl_coef": progress.kl_coef,
-            "ppo/learning_rate": learning_rate,
             "ppo/alarm": float(progress.alarm.is_ringing),
-            "ppo/sampler_difference": experience.sampler_difference(responses, judgement, episodes.mask_BR),
-            "ppo/padding_difference": max(processes.gather(padding_difference)),
             "ppo/episodes": float(progress.iteration * config.batch_size),
         }
         log.metrics(progress.iteration, figures | _speed(times, episodes))
@@ -160,7 +148,7 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 7. Publish the moving average of the weights, and measure what it is worth.
     log.phase("publish")
     ppo_progress.copy_weights(average, trainable(policy))
-    after = ppo_worth.policy(judges, valid, processes, sampling=sampling, config=config, compute=compute)
+    after = ppo_worth.policy(setup)
     adapters.merge(policy)
     if processes.is_main:
         models.save_model(policy, text, run_dir.outputs / "model")
@@ -277,32 +265,6 @@ def _sampling(config: PPOConfig, text: Text) -> SamplingRule:
         max_new_tokens=config.max_new_tokens,
         temperature=config.temperature,
     )
-
-
-def _pieces(config: PPOConfig, text: Text, compute: device.Compute) -> TextPieces:
-    return TextPieces(
-        num_pieces=config.minibatch_size * config.ptx_examples_per_episode,
-        num_tokens=config.ptx_sequence_tokens,
-        pad_token_id=text.pad_id,
-        device=compute.device,
-    )
-
-
-def _reward_rule(config: PPOConfig, kl_coef: float) -> experience.RewardRule:
-    replaces = config.missing_end_rule == "replace"
-    return experience.RewardRule(
-        kl_coef=kl_coef,
-        gae_lambda=config.gae_lambda,
-        whiten_rewards=config.whiten_rewards,
-        missing_end_rule=config.missing_end_rule,
-        missing_end_amount=config.missing_end_score if replaces else config.missing_end_penalty,
-    )
-
-
-def _set_rates(learner: Learner, *, policy: float, value: float) -> None:
-    for optimizer, rate in ((learner.policy_optimizer, policy), (learner.value_optimizer, value)):
-        for group in optimizer.param_groups:
-            group["lr"] = rate
 
 
 def _speed(times: Sequence[float], episodes: scoring.Episodes) -> Figures:
