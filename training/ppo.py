@@ -206,6 +206,8 @@ def _load_models(config: PPOConfig, text: Text, compute: device.Compute) -> tupl
         models.check_lengths(
             model, max_prompt_tokens=config.max_prompt_tokens, max_response_tokens=config.max_new_tokens
         )
+    if config.ptx_coef:
+        models.check_text_length(policy, "ptx_sequence_tokens", config.ptx_sequence_tokens)
     return policy, reward
 
 

@@ -167,6 +167,13 @@ def check_lengths(model: Any, *, max_prompt_tokens: int, max_response_tokens: in
         )
 
 
+def check_text_length(model: Any, field: str, num_tokens: int) -> None:
+    """Raises ConfigError, naming the field, when pieces of text of this length do not fit the model's positions."""
+    limit = max_positions(model)
+    if limit is not None and num_tokens > limit:
+        raise ConfigError(field, f"must be at most {limit}, the model's positions, not {num_tokens}")
+
+
 def num_parameters(model: Any) -> int:
     """How many numbers the model learns; tied weights count once."""
     return sum(parameter.numel() for parameter in model.parameters())
