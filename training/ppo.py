@@ -52,8 +52,8 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 1. Where to compute, and every source of chance.
     compute = device.choose(config)
     models.check_kernels(config, compute.device)
-    sharding.refuse("PPO")
     processes = Processes.join(compute)
+    _check_sharding(config, processes)
     _check_shares(config, processes)
     device.seed_everything(config.seed)
 
@@ -69,13 +69,15 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     stream, text_sha256 = _text_stream(config, text)
 
     # 3. Four models: the policy and its frozen reference, the reward model and a value function made of it.
-    policy, reward = _load_models(config, text, compute)
+    policy, reward = _load_models(config, text, "cpu" if sharding.will_shard(processes) else compute.device)
     for name, model in (("policy", policy), ("reward model", reward)):
         log.say(f"{name}: " + packing.enable_where_possible(model, wanted=config.packing))
     judges = _judges(config, policy, reward)
-    log.say(
-        f"policy: {models.describe(policy)}; value: {models.describe(judges.value)}; on {compute.device}, {processes}"
-    )
+    if sharding.will_shard(processes):
+        for model in (judges.policy, judges.value, judges.reference, judges.reward):
+            sharding.place(model, compute, processes)
+    where = f"{compute.device}, {processes}" + (", sharded by FSDP" if sharding.is_sharded(policy) else "")
+    log.say(f"policy: {models.describe(policy)}; value: {models.describe(judges.value)}; on {where}")
     average = [parameter.detach().clone() for parameter in trainable(policy)]
 
     # 4. What learns, in which order things come, how responses are sampled.
@@ -150,13 +152,20 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     ppo_progress.copy_weights(average, trainable(policy))
     after = ppo_worth.policy(setup)
     adapters.merge(policy)
+    published = _plain(policy, config, text)
     if processes.is_main:
-        models.save_model(policy, text, run_dir.outputs / "model")
+        models.save_model(published, text, run_dir.outputs / "model")
     log.say(f"valid prompts before {progress.before} and after {after}")
     return Result(
         summary=_summary(progress, after, config),
         inputs={"prompts": prompts.manifest.sha256, "pretraining_text": text_sha256},
     )
+
+
+def _check_sharding(config: PPOConfig, processes: Processes) -> None:
+    """Adapters make the reference of the policy itself, switched off: FSDP would have to know when."""
+    if config.lora_rank and sharding.will_shard(processes):
+        raise ConfigError("lora_rank", "must be 0 under FSDP for PPO; start it without --use_fsdp")
 
 
 def _check_shares(config: PPOConfig, processes: Processes) -> None:
@@ -196,10 +205,10 @@ def _text_stream(config: PPOConfig, text: Text) -> tuple[list[int], str]:
     return stream, snapshot.manifest.sha256
 
 
-def _load_models(config: PPOConfig, text: Text, compute: device.Compute) -> tuple[Any, Any]:
-    """Policy and reward model, both without dropout (loaded in eval mode and left there)."""
-    policy = models.load_policy(config.policy_model, text).to(compute.device)
-    reward = models.load_reward(config.reward_model, text).to(compute.device)
+def _load_models(config: PPOConfig, text: Text, place: Any) -> tuple[Any, Any]:
+    """Policy and reward model on a device, both without dropout (loaded in eval mode and left there)."""
+    policy = models.load_policy(config.policy_model, text).to(place)
+    reward = models.load_reward(config.reward_model, text).to(place)
     scoring.check_unembedding(policy)
     for model in (policy, reward):
         models.set_residual_dropout(model, 0.0)
@@ -226,6 +235,15 @@ def _judges(config: PPOConfig, policy: Any, reward: Any) -> experience.Models:
     for model in (policy, value):
         models.prepare_training(model, config)
     return experience.Models(policy=policy, reference=reference, value=value, reward=reward.requires_grad_(False))
+
+
+def _plain(policy: Any, config: PPOConfig, text: Text) -> Any:
+    """The policy as one model: a sharded one is put together on the host."""
+    if not sharding.is_sharded(policy):
+        return policy
+    plain = models.load_policy(config.policy_model, text)
+    plain.load_state_dict(sharding.whole(policy.state_dict()))
+    return plain
 
 
 def _learner(config: PPOConfig, judges: experience.Models, compute: device.Compute, processes: Processes) -> Learner:

@@ -172,8 +172,6 @@ def refuse_sharding(config: SFTConfig) -> None:
     """Raises ConfigError where FSDP is asked for and the processes would not compute in step."""
     if config.init_model == "tiny":
         sharding.refuse("a tiny model")
-    if config.reward_model:
-        sharding.refuse("selection by a reward model")
 
 
 def load_model(config: SFTConfig) -> tuple[Text, Any]:
@@ -294,6 +292,7 @@ class RewardJudge:
                 rule=rule,
                 seed=config.seed,
                 batch_size=config.micro_batch_size,
+                processes=setup.processes,
             )
         rewards = setup.processes.whole(answers.rewards)
         return sum(rewards) / len(rewards)

@@ -45,7 +45,7 @@ def with_dropout(folder: Path, target: Path) -> Path:
 def test_adam_has_its_small_epsilon_and_no_weight_decay(world: World) -> None:
     config = build(world)
     text = load_text(str(world.policy))
-    policy, reward = ppo._load_models(config, text, device.choose(config))
+    policy, reward = ppo._load_models(config, text, device.choose(config).device)
     judges = experience.Models(policy=policy, value=reward, reference=policy, reward=reward)
     learner = ppo._learner(config, judges, device.choose(config), ALONE)
     for optimizer in (learner.policy_optimizer, learner.value_optimizer):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.contract.configs import PPOConfig
-from training.engine import device, experience, measure, scoring
+from training.engine import device, experience, measure, scoring, sharding
 from training.engine.learner import Learner
 from training.engine.processes import Processes
 from training.engine.rollout import Responses, SamplingRule, sample, together
@@ -44,7 +44,7 @@ def sampled(setup: Setup, iteration: int) -> tuple[Responses, scoring.Episodes]:
     ids = [prompt.ids for prompt in setup.schedule.prompts(setup.train, iteration)]
     own = setup.schedule.rows(iteration)
     uniforms_BR = setup.schedule.uniforms(iteration, rows=own, num_draws=setup.config.max_new_tokens)
-    with setup.compute.autocast():
+    with setup.compute.autocast(), sharding.gathered(setup.judges.policy):
         found = sample(setup.judges.policy, [ids[row] for row in own], uniforms_BR, rule=setup.sampling)
     place: dict[str, Any] = {"pad_token_id": setup.text.pad_id, "device": setup.compute.device}
     responses = together(setup.processes.gather((own, found.to("cpu"))), **place)

@@ -35,4 +35,5 @@ def _answers(setup: Setup, judges: measure.Judges, *, num_samples: int = 1) -> m
             seed=setup.config.seed,
             batch_size=setup.config.batch_size,
             num_samples=num_samples,
+            processes=setup.processes,
         )
