@@ -60,24 +60,12 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 2. Prompts (train and valid), and pretraining text when γ is above 0.
     text = _shared_text(config)
     prompts = data.read_prompts(config.prompts)
-    cuts = Cuts()
-    train = _named(prompts.rows, "train", text=text, config=config, cuts=cuts)
-    valid = _named(prompts.rows, "valid", text=text, config=config, cuts=cuts)[: config.num_valid_prompts]
-    if not train:
-        raise ConfigError("prompts", "has no prompt in its train split")
-    log.say(f"{len(train)} prompts to train on, {len(valid)} to measure on; {cuts.prompts} lost their beginning")
+    train, valid = _train_and_valid(prompts.rows, text, config, log)
     stream, text_sha256 = _text_stream(config, text)
 
     # 3. Four models: the policy and its frozen reference, the reward model and a value function made of it.
-    policy, reward = _load_models(config, text, "cpu" if sharding.will_shard(processes) else compute.device)
-    for name, model in (("policy", policy), ("reward model", reward)):
-        log.say(f"{name}: " + packing.enable_where_possible(model, wanted=config.packing))
-    judges = _judges(config, policy, reward)
-    if sharding.will_shard(processes):
-        for model in (judges.policy, judges.value, judges.reference, judges.reward):
-            sharding.place(model, compute, processes)
-    where = f"{compute.device}, {processes}" + (", sharded by FSDP" if sharding.is_sharded(policy) else "")
-    log.say(f"policy: {models.describe(policy)}; value: {models.describe(judges.value)}; on {where}")
+    judges = _judges(config, text, compute, processes, log)
+    policy = judges.policy
     average = [parameter.detach().clone() for parameter in trainable(policy)]
 
     # 4. What learns, in which order things come, how responses are sampled.
@@ -100,14 +88,7 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 5. Go on from the latest checkpoint, or measure where we start.
     checkpoints = Checkpoints(run_dir.checkpoints, say=log.say, processes=processes)
     processes.seed(config.seed)
-    found = checkpoints.load_latest()
-    if found is not None:
-        progress = ppo_progress.restore(found[1], learner, average, config)
-        log.resume(progress.iteration)
-    else:
-        log.resume(0)
-        progress = ppo_progress.Progress(kl_coef=config.kl_coef, alarm=Alarm(kl_budget=config.kl_budget))
-        progress.before, progress.best_of = ppo_worth.policy(setup), ppo_worth.best_of(setup)
+    progress = _begun(setup, average, checkpoints, log)
 
     # 6. The loop.
     log.phase("train")
@@ -184,14 +165,23 @@ def _shared_text(config: PPOConfig) -> Text:
     return text
 
 
-def _named(
-    rows: Sequence[PromptRow], split: str, *, text: Text, config: PPOConfig, cuts: Cuts
-) -> list[measure.NamedPrompt]:
-    return [
-        measure.NamedPrompt(name=row.prompt_id, ids=cuts.prompt(text, row.prompt, config.max_prompt_tokens))
-        for row in rows
-        if row.split == split
-    ]
+def _train_and_valid(
+    rows: Sequence[PromptRow], text: Text, config: PPOConfig, log: RunLog
+) -> tuple[list[measure.NamedPrompt], list[measure.NamedPrompt]]:
+    cuts = Cuts()
+    train, valid = (
+        [
+            measure.NamedPrompt(name=row.prompt_id, ids=cuts.prompt(text, row.prompt, config.max_prompt_tokens))
+            for row in rows
+            if row.split == split
+        ]
+        for split in ("train", "valid")
+    )
+    if not train:
+        raise ConfigError("prompts", "has no prompt in its train split")
+    valid = valid[: config.num_valid_prompts]
+    log.say(f"{len(train)} prompts to train on, {len(valid)} to measure on; {cuts.prompts} lost their beginning")
+    return train, valid
 
 
 def _text_stream(config: PPOConfig, text: Text) -> tuple[list[int], str]:
@@ -220,7 +210,23 @@ def _load_models(config: PPOConfig, text: Text, place: Any) -> tuple[Any, Any]:
     return policy, reward
 
 
-def _judges(config: PPOConfig, policy: Any, reward: Any) -> experience.Models:
+def _judges(
+    config: PPOConfig, text: Text, compute: device.Compute, processes: Processes, log: RunLog
+) -> experience.Models:
+    """The four models where they compute, spread over the processes where the launcher asks for it."""
+    policy, reward = _load_models(config, text, "cpu" if sharding.will_shard(processes) else compute.device)
+    for name, model in (("policy", policy), ("reward model", reward)):
+        log.say(f"{name}: " + packing.enable_where_possible(model, wanted=config.packing))
+    judges = _twins(config, policy, reward)
+    if sharding.will_shard(processes):
+        for model in (judges.policy, judges.value, judges.reference, judges.reward):
+            sharding.place(model, compute, processes)
+    where = f"{compute.device}, {processes}" + (", sharded by FSDP" if sharding.is_sharded(policy) else "")
+    log.say(f"policy: {models.describe(policy)}; value: {models.describe(judges.value)}; on {where}")
+    return judges
+
+
+def _twins(config: PPOConfig, policy: Any, reward: Any) -> experience.Models:
     """Four models of their own; with adapters two, whose frozen twins are themselves without the adapters."""
     if config.lora_rank:
         for model in (policy, reward):
@@ -235,6 +241,24 @@ def _judges(config: PPOConfig, policy: Any, reward: Any) -> experience.Models:
     for model in (policy, value):
         models.prepare_training(model, config)
     return experience.Models(policy=policy, reference=reference, value=value, reward=reward.requires_grad_(False))
+
+
+def _begun(
+    setup: ppo_iteration.Setup, average: Sequence[torch.Tensor], checkpoints: Checkpoints, log: RunLog
+) -> ppo_progress.Progress:
+    """How far an earlier start came; else what the policy is worth before it learns."""
+    found = checkpoints.load_latest()
+    if found is not None:
+        progress = ppo_progress.restore(found[1], setup.learner, average, setup.config)
+        log.resume(progress.iteration)
+        return progress
+    log.resume(0)
+    return ppo_progress.Progress(
+        kl_coef=setup.config.kl_coef,
+        alarm=Alarm(kl_budget=setup.config.kl_budget),
+        before=ppo_worth.policy(setup),
+        best_of=ppo_worth.best_of(setup),
+    )
 
 
 def _plain(policy: Any, config: PPOConfig, text: Text) -> Any:
