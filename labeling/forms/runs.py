@@ -77,7 +77,7 @@ class StageForm(forms.Form):
             if spec.input == "model":
                 yield self["hub_name"]
 
-    def files(self) -> list[tuple[BoundField, BoundField]]:
+    def file_pairs(self) -> list[tuple[BoundField, BoundField]]:
         """The files that it may read: one that the project has, or a new one."""
         return [(self[name], self[f"{name}_upload"]) for name, spec in self.specs.items() if spec.input == "file"]
 
