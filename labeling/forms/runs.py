@@ -267,9 +267,10 @@ def _hub_name() -> forms.Field:
 
 
 def _upload(spec: FieldSpec) -> forms.Field:
+    label = label_of(spec) if spec.name in ACRONYMS else label_of(spec).lower()
     return forms.FileField(
         required=False,
-        label=f"… or a new file for {label_of(spec)}",
+        label=f"… or a new {label} file",
         help_text=f"At most {evaluation_files.MAX_BYTES // 1_000_000} MB. It is kept, and can be chosen again.",
         widget=forms.FileInput(attrs={"accept": ".csv,.jsonl,.ndjson"}),
     )

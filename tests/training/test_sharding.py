@@ -86,7 +86,7 @@ def test_a_sharded_ppo_run_has_the_curve_of_one_process_stops_and_goes_on_and_pu
     for (_, alone), (_, sharded) in zip(one, two, strict=True):
         assert sharded.keys() == alone.keys()
         for name in alone:
-            assert sharded[name] == pytest.approx(alone[name], rel=2e-5, abs=2e-6), name
+            assert sharded[name] == pytest.approx(alone[name], rel=2e-6, abs=1e-6), name
         assert sharded["ppo/first_ratio_error"] == 0.0
     manifests = [RunDir(tmp_path / name).verify_manifest() for name in ("one", "run")]
     for name, value in manifests[0]["summary"].items():
@@ -106,7 +106,7 @@ def test_a_sharded_ppo_run_has_the_curve_of_one_process_stops_and_goes_on_and_pu
 @pytest.mark.parametrize(
     ("stage", "changes", "field"),
     [
-        ("sft", {"init_model": "tiny", "tiny_context": 64}, "a tiny model"),
+        ("sft", {"init_model": "tiny", "tiny_context": 128}, "a tiny model"),
         ("ppo", {"lora_rank": 4}, "lora_rank: must be 0 under FSDP for PPO"),
     ],
 )

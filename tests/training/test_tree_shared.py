@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.training import preference_world, tiny_world
+from tests.training import preference_world
 from tests.training.test_tree import largest_difference, loss_and_gradients, reward_model, some_elements
 from tests.training.tiny_world import run
-from training.engine import tree_shared
+from training.engine import models, tree_shared
+from training.engine.text import byte_text
 
 RIGHT, RIGHT_BACKWARD = tree_shared._forward, tree_shared._backward
 
@@ -102,10 +103,12 @@ def test_the_first_use_changes_nothing_that_is_drawn_or_kept(monkeypatch: pytest
 
 def test_the_runs_log_has_the_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree_shared, "_forward", None)
-    world = tiny_world.build(tmp_path)
-    snapshots = preference_world.build(tmp_path, num_prompts=4)
+    text = byte_text()
+    policy = models.build_tiny(text, num_layers=2, width=16, num_heads=2, context=64, seed=1)
+    models.save_model(policy, text, tmp_path / "policy")
+    snapshots = preference_world.build(tmp_path, num_prompts=5)
     lengths = {"max_prompt_tokens": 32, "max_response_tokens": 32}
-    values = {"init_model": str(world.policy), "dataset": str(snapshots.reward), "max_steps": 1} | lengths
+    values = {"init_model": str(tmp_path / "policy"), "dataset": str(snapshots.reward), "max_steps": 1} | lengths
     assert run("reward", values, tmp_path / "run") == 0
     lines = (tmp_path / "run" / "log.txt").read_text().splitlines()
     assert len([line for line in lines if "trees are computed with masks" in line]) == 1
