@@ -141,8 +141,9 @@ class StageForm(forms.Form):
         if uid not in dict(field.choices):
             field.choices = [*field.choices, (uid, _describe(file))]
         self.cleaned_data[name] = uid
-        self.data = self.data.copy()  # type: ignore[attr-defined]
-        self.data[self.add_prefix(name)] = uid
+        sent: Any = self.data.copy()  # type: ignore[attr-defined]
+        sent[self.add_prefix(name)] = uid
+        self.data = sent
 
     def _input(self, spec: FieldSpec) -> forms.Field:
         self.objects[spec.name] = {str(row.uid): row for row in _rows(self.project, spec)[:MOST_CHOICES]}

@@ -137,7 +137,7 @@ def _fault(dtype: torch.dtype) -> str:
         ours = _sample_of(lambda *tensors: attention(SAMPLE, *tensors, scaling=None).transpose(1, 2), dtype)
     except (RuntimeError, TypeError, ValueError) as error:  # other arguments, other results
         return f"torch's flash kernel for the CPU cannot be called as it is here: {str(error).splitlines()[0]}"
-    reference = _sample_of(lambda *tensors: attend(*tensors, _seen(), scaling=None, softcap=None), torch.float64)
+    reference = _sample_of(_masked, torch.float64)
     difference = max(
         float((one.double() - other).abs().max() / other.abs().max())
         for one, other in zip(ours, reference, strict=True)
@@ -159,6 +159,10 @@ def _sample_of(attention_of: Callable[..., Tensor], dtype: torch.dtype) -> tuple
         inputs = [tensor.requires_grad_() for tensor in tensors]
         output = attention_of(*inputs)
         return (output.detach(), *torch.autograd.grad(output, inputs, gradient))
+
+
+def _masked(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    return attend(query, key, value, _seen(), scaling=None, softcap=None)
 
 
 def _seen() -> Tensor:

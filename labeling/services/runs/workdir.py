@@ -23,10 +23,10 @@ def prepare(run: Run) -> RunDir:
     inputs = list(run.inputs.select_related("snapshot__same_as", "model"))
     files = list(run.files.select_related("file"))
     found = {item.name: _fetch(item, run_dir) for item in inputs}
-    found |= {item.name: _fetch_file(item.file, run_dir.inputs / item.name) for item in files}
+    found |= {given.name: _fetch_file(given.file, run_dir.inputs / given.name) for given in files}
     write_json(run_dir.inputs / "hashes.json", found)
     if not run_dir.config_path.exists():
-        paths = {item.name: f"inputs/{item.name}" for item in (*inputs, *files)}
+        paths = {name: f"inputs/{name}" for name in found}
         write_json(run_dir.config_path, configs.dump(configs.build(run.stage, run.config | paths)))
     return run_dir
 
