@@ -66,18 +66,11 @@ def answer(
     `processes` are those that a sharded policy is spread over, each with prompts of its own.
     """
     found = Answers(texts_ids=[], num_tokens=[], has_end=[], rewards=[], kl=[])
-    batches = []
     with sharding.gathered(policy):
-        for chunk in _chunks(prompts, max(1, batch_size // num_samples)):
-            names = [f"{prompt.name}/{k}" for prompt in chunk for k in range(num_samples)]
-            uniforms_BR = row_uniforms(names, seed=seed, num_draws=rule.max_new_tokens)
-            responses = sample(policy, [item.ids for item in chunk], uniforms_BR, rule=rule, num_samples=num_samples)
-            rows = [responses.row(index) for index in range(len(names))]
-            repeated = [prompt.ids for prompt in chunk for _ in range(num_samples)]
-            batches.append(episodes(repeated, rows, pad_token_id=rule.pad_token_id, device=_device(policy)))
-            found.texts_ids.extend(rows)
-            found.num_tokens.extend(len(row) for row in rows)
-            found.has_end.extend(responses.has_end_B.tolist())
+        batches = [
+            _let_answer(policy, chunk, found, rule=rule, seed=seed, num_samples=num_samples)
+            for chunk in _chunks(prompts, max(1, batch_size // num_samples))
+        ]
     one = [[rule.end_token_id]]
     spare = episodes(one, one, pad_token_id=rule.pad_token_id, device=_device(policy))
     for batch, factor in sharding.evened(policy, batches, processes, spare=spare):
@@ -133,6 +126,21 @@ def text_episodes(pieces: Sequence[Sequence[int]], *, pad_token_id: int, device:
     """Plain text as rows whose first token is given and whose other tokens are scored."""
     heads, tails = [piece[:1] for piece in pieces], [piece[1:] for piece in pieces]
     return episodes(heads, tails, pad_token_id=pad_token_id, device=device)
+
+
+def _let_answer(
+    policy: Any, prompts: Sequence[NamedPrompt], found: Answers, *, rule: SamplingRule, seed: int, num_samples: int
+) -> Episodes:
+    """Notes the answers of a few prompts; what there is to judge of them."""
+    names = [f"{prompt.name}/{k}" for prompt in prompts for k in range(num_samples)]
+    uniforms_BR = row_uniforms(names, seed=seed, num_draws=rule.max_new_tokens)
+    responses = sample(policy, [item.ids for item in prompts], uniforms_BR, rule=rule, num_samples=num_samples)
+    rows = [responses.row(index) for index in range(len(names))]
+    found.texts_ids.extend(rows)
+    found.num_tokens.extend(len(row) for row in rows)
+    found.has_end.extend(responses.has_end_B.tolist())
+    repeated = [prompt.ids for prompt in prompts for _ in range(num_samples)]
+    return episodes(repeated, rows, pad_token_id=rule.pad_token_id, device=_device(policy))
 
 
 def _sequence_kl(policy: Any, reference: Any, batch: Episodes, rule: SamplingRule) -> list[float]:
