@@ -146,5 +146,12 @@ class SnapshotAdmin(ReadOnlyAdmin):
     list_select_related = ["project"]
 
 
+@admin.register(models.EvaluationFile)
+class EvaluationFileAdmin(ReadOnlyAdmin):
+    list_display = ["filename", "project", "kind", "num_rows", "sha256", "created_at"]
+    list_filter = ["kind"]
+    list_select_related = ["project"]
+
+
 for _row in (models.Guideline, models.Skip, models.Round, models.RunEvent):
     admin.site.register(_row, ReadOnlyAdmin)

@@ -123,7 +123,8 @@ def _run_locked(stage: str, main: Stage, run_dir: RunDir, config_path: Path) -> 
         keep_freed_memory()
         log.say(f"{leave_a_core()} threads")
         log.phase("load")
-        result = main(config, run_dir, log)
+        with log.hearing():
+            result = main(config, run_dir, log)
         if is_main:
             run_dir.write_manifest(stage=stage, summary=result.summary, inputs=result.inputs)
         log.finish("succeeded")

@@ -20,6 +20,7 @@ import torch
 
 from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, EvaluateConfig
+from training.contract.questions import Question
 from training.contract.records import Message, PromptRow
 from training.contract.rundir import RunDir, file_sha256, read_json, write_json
 from training.engine import batches, data, device, measure, models, probes, processes, scoring, truthfulqa
@@ -211,18 +212,18 @@ def _text_loss(bench: Bench, subject: Subject, rows: Sequence[Any]) -> Report:
     }
 
 
-def _fits(subject: Subject, question: truthfulqa.Question) -> bool:
+def _fits(subject: Subject, question: Question) -> bool:
     limit = models.max_positions(subject.model)
     longest = max(len(subject.text.content_ids(answer)) for answer in question.answers)
     return limit is None or len(_question_ids(subject, question)) + longest <= limit
 
 
-def _question_ids(subject: Subject, question: truthfulqa.Question) -> list[int]:
+def _question_ids(subject: Subject, question: Question) -> list[int]:
     return subject.text.prompt_ids([Message(role="user", content=question.text)])
 
 
 @torch.no_grad()
-def _answer_scores(bench: Bench, subject: Subject, question: truthfulqa.Question) -> dict[str, float]:
+def _answer_scores(bench: Bench, subject: Subject, question: Question) -> dict[str, float]:
     """The log-probability of each answer after the question."""
     prompt = _question_ids(subject, question)
     answers = [subject.text.content_ids(answer) for answer in question.answers]

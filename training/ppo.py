@@ -27,6 +27,7 @@ from training.engine import (
     measure,
     models,
     packing,
+    ppo_iteration,
     ppo_progress,
     ppo_worth,
     scoring,
@@ -38,9 +39,9 @@ from training.engine.corpus import snapshot_stream
 from training.engine.learner import Learner, LearningRule, update_average
 from training.engine.optim import adamw, trainable
 from training.engine.processes import Processes
-from training.engine.rollout import SamplingRule, sample, together
+from training.engine.rollout import SamplingRule
 from training.engine.runlog import Cancelled, RunLog
-from training.engine.schedule import Alarm, Schedule, TextPieces, warmed_up
+from training.engine.schedule import Alarm, Schedule
 from training.engine.text import Text, load_text
 
 Figures = dict[str, float]
@@ -51,54 +52,43 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 1. Where to compute, and every source of chance.
     compute = device.choose(config)
     models.check_kernels(config, compute.device)
-    sharding.refuse("PPO")
     processes = Processes.join(compute)
+    _check_sharding(config, processes)
     _check_shares(config, processes)
     device.seed_everything(config.seed)
 
     # 2. Prompts (train and valid), and pretraining text when γ is above 0.
     text = _shared_text(config)
     prompts = data.read_prompts(config.prompts)
-    cuts = Cuts()
-    train = _named(prompts.rows, "train", text=text, config=config, cuts=cuts)
-    valid = _named(prompts.rows, "valid", text=text, config=config, cuts=cuts)[: config.num_valid_prompts]
-    if not train:
-        raise ConfigError("prompts", "has no prompt in its train split")
-    log.say(f"{len(train)} prompts to train on, {len(valid)} to measure on; {cuts.prompts} lost their beginning")
+    train, valid = _train_and_valid(prompts.rows, text, config, log)
     stream, text_sha256 = _text_stream(config, text)
 
     # 3. Four models: the policy and its frozen reference, the reward model and a value function made of it.
-    policy, reward = _load_models(config, text, compute)
-    for name, model in (("policy", policy), ("reward model", reward)):
-        log.say(f"{name}: " + packing.enable_where_possible(model, wanted=config.packing))
-    judges = _judges(config, policy, reward)
-    log.say(
-        f"policy: {models.describe(policy)}; value: {models.describe(judges.value)}; on {compute.device}, {processes}"
-    )
+    judges = _judges(config, text, compute, processes, log)
+    policy = judges.policy
     average = [parameter.detach().clone() for parameter in trainable(policy)]
 
     # 4. What learns, in which order things come, how responses are sampled.
     learner = _learner(config, judges, compute, processes)
-    schedule = _schedule(config, processes)
-    sampling = _sampling(config, text)
-    pieces = _pieces(config, text, compute)
+    setup = ppo_iteration.Setup(
+        config=config,
+        compute=compute,
+        text=text,
+        train=train,
+        valid=valid,
+        stream=stream,
+        judges=judges,
+        learner=learner,
+        schedule=_schedule(config, processes),
+        sampling=_sampling(config, text),
+    )
     num_iterations = config.num_episodes // config.batch_size
     log.plan(num_iterations)
 
     # 5. Go on from the latest checkpoint, or measure where we start.
     checkpoints = Checkpoints(run_dir.checkpoints, say=log.say, processes=processes)
     processes.seed(config.seed)
-    found = checkpoints.load_latest()
-    if found is not None:
-        progress = ppo_progress.restore(found[1], learner, average, config)
-        log.resume(progress.iteration)
-    else:
-        log.resume(0)
-        progress = ppo_progress.Progress(kl_coef=config.kl_coef, alarm=Alarm(kl_budget=config.kl_budget))
-        progress.before = ppo_worth.policy(judges, valid, processes, sampling=sampling, config=config, compute=compute)
-        progress.best_of = ppo_worth.best_of(
-            judges, valid, processes, sampling=sampling, config=config, compute=compute
-        )
+    progress = _begun(setup, average, checkpoints, log)
 
     # 6. The loop.
     log.phase("train")
@@ -106,32 +96,16 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
         iteration, times = progress.iteration, [time.monotonic()]
 
         # 6a. Sample: left-padded prompts, each row with its own random numbers. Each process samples its own rows.
-        ids = [prompt.ids for prompt in schedule.prompts(train, iteration)]
-        own = schedule.rows(iteration)
-        uniforms_BR = schedule.uniforms(iteration, rows=own, num_draws=config.max_new_tokens)
-        with compute.autocast():
-            responses = sample(policy, [ids[row] for row in own], uniforms_BR, rule=sampling)
-        parts = processes.gather((own, responses.to("cpu")))
-        responses = together(parts, pad_token_id=text.pad_id, device=compute.device)
-        rows = [responses.row(index) for index in range(len(ids))]
-        episodes = scoring.episodes(ids, rows, pad_token_id=text.pad_id, device=compute.device)
+        responses, episodes = ppo_iteration.sampled(setup, iteration)
         times.append(time.monotonic())
 
         # 6b. Judge: right-padded rows, grouped as the first learning pass will group them; then advantages.
-        plans = schedule.plans(iteration)
-        with compute.autocast():
-            judgement = experience.judge(judges, episodes, plans[0], temperature=config.temperature)
-            padding_difference = experience.padding_difference(judges.reward, episodes, judgement, plans[0][0][0])
-        judgement = experience.whole(judgement, processes)
-        rule = _reward_rule(config, progress.kl_coef)
-        batch = experience.experience(judgement, episodes, responses.has_end_B, rule=rule)
+        plans = setup.schedule.plans(iteration)
+        batch, differences = ppo_iteration.judged(setup, responses, episodes, plans[0], kl_coef=progress.kl_coef)
         times.append(time.monotonic())
 
         # 6c. Learn: one optimiser step per minibatch, with the pretraining gradient when γ is above 0.
-        learning_rate = warmed_up(config.learning_rate, iteration, warmup_iterations=config.warmup_iterations)
-        _set_rates(learner, policy=learning_rate, value=config.value_learning_rate)
-        texts = schedule.text(stream, iteration, pieces=pieces)
-        figures = batch.figures | learner.learn(batch, plans, texts)
+        figures = batch.figures | differences | ppo_iteration.learned(setup, batch, plans, iteration)
         update_average(average, trainable(policy), decay=config.ema_decay)
         times.append(time.monotonic())
 
@@ -139,10 +113,7 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
         ppo_progress.watch(progress, figures, config, log)
         figures |= {
             "ppo/kl_coef": progress.kl_coef,
-            "ppo/learning_rate": learning_rate,
             "ppo/alarm": float(progress.alarm.is_ringing),
-            "ppo/sampler_difference": experience.sampler_difference(responses, judgement, episodes.mask_BR),
-            "ppo/padding_difference": max(processes.gather(padding_difference)),
             "ppo/episodes": float(progress.iteration * config.batch_size),
         }
         log.metrics(progress.iteration, figures | _speed(times, episodes))
@@ -160,15 +131,22 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 7. Publish the moving average of the weights, and measure what it is worth.
     log.phase("publish")
     ppo_progress.copy_weights(average, trainable(policy))
-    after = ppo_worth.policy(judges, valid, processes, sampling=sampling, config=config, compute=compute)
+    after = ppo_worth.policy(setup)
     adapters.merge(policy)
+    published = _plain(policy, config, text)
     if processes.is_main:
-        models.save_model(policy, text, run_dir.outputs / "model")
+        models.save_model(published, text, run_dir.outputs / "model")
     log.say(f"valid prompts before {progress.before} and after {after}")
     return Result(
         summary=_summary(progress, after, config),
         inputs={"prompts": prompts.manifest.sha256, "pretraining_text": text_sha256},
     )
+
+
+def _check_sharding(config: PPOConfig, processes: Processes) -> None:
+    """Adapters make the reference of the policy itself, switched off: FSDP would have to know when."""
+    if config.lora_rank and sharding.will_shard(processes):
+        raise ConfigError("lora_rank", "must be 0 under FSDP for PPO; start it without --use_fsdp")
 
 
 def _check_shares(config: PPOConfig, processes: Processes) -> None:
@@ -187,14 +165,23 @@ def _shared_text(config: PPOConfig) -> Text:
     return text
 
 
-def _named(
-    rows: Sequence[PromptRow], split: str, *, text: Text, config: PPOConfig, cuts: Cuts
-) -> list[measure.NamedPrompt]:
-    return [
-        measure.NamedPrompt(name=row.prompt_id, ids=cuts.prompt(text, row.prompt, config.max_prompt_tokens))
-        for row in rows
-        if row.split == split
-    ]
+def _train_and_valid(
+    rows: Sequence[PromptRow], text: Text, config: PPOConfig, log: RunLog
+) -> tuple[list[measure.NamedPrompt], list[measure.NamedPrompt]]:
+    cuts = Cuts()
+    train, valid = (
+        [
+            measure.NamedPrompt(name=row.prompt_id, ids=cuts.prompt(text, row.prompt, config.max_prompt_tokens))
+            for row in rows
+            if row.split == split
+        ]
+        for split in ("train", "valid")
+    )
+    if not train:
+        raise ConfigError("prompts", "has no prompt in its train split")
+    valid = valid[: config.num_valid_prompts]
+    log.say(f"{len(train)} prompts to train on, {len(valid)} to measure on; {cuts.prompts} lost their beginning")
+    return train, valid
 
 
 def _text_stream(config: PPOConfig, text: Text) -> tuple[list[int], str]:
@@ -208,20 +195,38 @@ def _text_stream(config: PPOConfig, text: Text) -> tuple[list[int], str]:
     return stream, snapshot.manifest.sha256
 
 
-def _load_models(config: PPOConfig, text: Text, compute: device.Compute) -> tuple[Any, Any]:
-    """Policy and reward model, both without dropout (loaded in eval mode and left there)."""
-    policy = models.load_policy(config.policy_model, text).to(compute.device)
-    reward = models.load_reward(config.reward_model, text).to(compute.device)
+def _load_models(config: PPOConfig, text: Text, place: Any) -> tuple[Any, Any]:
+    """Policy and reward model on a device, both without dropout (loaded in eval mode and left there)."""
+    policy = models.load_policy(config.policy_model, text).to(place)
+    reward = models.load_reward(config.reward_model, text).to(place)
     scoring.check_unembedding(policy)
     for model in (policy, reward):
         models.set_residual_dropout(model, 0.0)
         models.check_lengths(
             model, max_prompt_tokens=config.max_prompt_tokens, max_response_tokens=config.max_new_tokens
         )
+    if config.ptx_coef:
+        models.check_text_length(policy, "ptx_sequence_tokens", config.ptx_sequence_tokens)
     return policy, reward
 
 
-def _judges(config: PPOConfig, policy: Any, reward: Any) -> experience.Models:
+def _judges(
+    config: PPOConfig, text: Text, compute: device.Compute, processes: Processes, log: RunLog
+) -> experience.Models:
+    """The four models where they compute, spread over the processes where the launcher asks for it."""
+    policy, reward = _load_models(config, text, "cpu" if sharding.will_shard(processes) else compute.device)
+    for name, model in (("policy", policy), ("reward model", reward)):
+        log.say(f"{name}: " + packing.enable_where_possible(model, wanted=config.packing))
+    judges = _twins(config, policy, reward)
+    if sharding.will_shard(processes):
+        for model in (judges.policy, judges.value, judges.reference, judges.reward):
+            sharding.place(model, compute, processes)
+    where = f"{compute.device}, {processes}" + (", sharded by FSDP" if sharding.is_sharded(policy) else "")
+    log.say(f"policy: {models.describe(policy)}; value: {models.describe(judges.value)}; on {where}")
+    return judges
+
+
+def _twins(config: PPOConfig, policy: Any, reward: Any) -> experience.Models:
     """Four models of their own; with adapters two, whose frozen twins are themselves without the adapters."""
     if config.lora_rank:
         for model in (policy, reward):
@@ -236,6 +241,33 @@ def _judges(config: PPOConfig, policy: Any, reward: Any) -> experience.Models:
     for model in (policy, value):
         models.prepare_training(model, config)
     return experience.Models(policy=policy, reference=reference, value=value, reward=reward.requires_grad_(False))
+
+
+def _begun(
+    setup: ppo_iteration.Setup, average: Sequence[torch.Tensor], checkpoints: Checkpoints, log: RunLog
+) -> ppo_progress.Progress:
+    """How far an earlier start came; else what the policy is worth before it learns."""
+    found = checkpoints.load_latest()
+    if found is not None:
+        progress = ppo_progress.restore(found[1], setup.learner, average, setup.config)
+        log.resume(progress.iteration)
+        return progress
+    log.resume(0)
+    return ppo_progress.Progress(
+        kl_coef=setup.config.kl_coef,
+        alarm=Alarm(kl_budget=setup.config.kl_budget),
+        before=ppo_worth.policy(setup),
+        best_of=ppo_worth.best_of(setup),
+    )
+
+
+def _plain(policy: Any, config: PPOConfig, text: Text) -> Any:
+    """The policy as one model: a sharded one is put together on the host."""
+    if not sharding.is_sharded(policy):
+        return policy
+    plain = models.load_policy(config.policy_model, text)
+    plain.load_state_dict(sharding.whole(policy.state_dict()))
+    return plain
 
 
 def _learner(config: PPOConfig, judges: experience.Models, compute: device.Compute, processes: Processes) -> Learner:
@@ -277,32 +309,6 @@ def _sampling(config: PPOConfig, text: Text) -> SamplingRule:
         max_new_tokens=config.max_new_tokens,
         temperature=config.temperature,
     )
-
-
-def _pieces(config: PPOConfig, text: Text, compute: device.Compute) -> TextPieces:
-    return TextPieces(
-        num_pieces=config.minibatch_size * config.ptx_examples_per_episode,
-        num_tokens=config.ptx_sequence_tokens,
-        pad_token_id=text.pad_id,
-        device=compute.device,
-    )
-
-
-def _reward_rule(config: PPOConfig, kl_coef: float) -> experience.RewardRule:
-    replaces = config.missing_end_rule == "replace"
-    return experience.RewardRule(
-        kl_coef=kl_coef,
-        gae_lambda=config.gae_lambda,
-        whiten_rewards=config.whiten_rewards,
-        missing_end_rule=config.missing_end_rule,
-        missing_end_amount=config.missing_end_score if replaces else config.missing_end_penalty,
-    )
-
-
-def _set_rates(learner: Learner, *, policy: float, value: float) -> None:
-    for optimizer, rate in ((learner.policy_optimizer, policy), (learner.value_optimizer, value)):
-        for group in optimizer.param_groups:
-            group["lr"] = rate
 
 
 def _speed(times: Sequence[float], episodes: scoring.Episodes) -> Figures:

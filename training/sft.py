@@ -7,9 +7,9 @@ The loss is on the responses alone (and on all of the pretraining text that is m
 the best is published: by reward-model score on validation prompts when a reward model is given (InstructGPT, section
 3.5), else by validation loss; `outputs/report.json` says which.
 
-Metrics: `pretrain/loss`, `sft/loss`, `sft/valid_loss` in nats per token · `sft/valid_reward` mean score of sampled
-answers · `*/learning_rate` · `*/gradient_norm` before clipping · `sft/epoch` · `perf/*` the only ones that differ
-between equal runs.
+Metrics: `pretrain/loss`, `sft/loss`, `sft/valid_loss` in nats per token · `sft/text_loss` and `sft/text_share` of the
+pretraining text that is mixed in · `sft/valid_reward` mean score of sampled answers · `*/learning_rate` ·
+`*/gradient_norm` before clipping · `sft/epoch` · `perf/*` the only ones that differ between equal runs.
 """
 
 import time
@@ -172,8 +172,6 @@ def refuse_sharding(config: SFTConfig) -> None:
     """Raises ConfigError where FSDP is asked for and the processes would not compute in step."""
     if config.init_model == "tiny":
         sharding.refuse("a tiny model")
-    if config.reward_model:
-        sharding.refuse("selection by a reward model")
 
 
 def load_model(config: SFTConfig) -> tuple[Text, Any]:
@@ -187,6 +185,8 @@ def load_model(config: SFTConfig) -> tuple[Text, Any]:
     models.check_lengths(
         model, max_prompt_tokens=config.max_prompt_tokens, max_response_tokens=config.max_response_tokens
     )
+    if config.pretraining_fraction:
+        models.check_text_length(model, "pretrain_sequence_tokens", config.pretrain_sequence_tokens)
     return text, model
 
 
@@ -206,12 +206,16 @@ def learn(
     """One optimiser step: the mean loss over the batch's response tokens. Returns metrics and tokens read."""
     setup.model.train()
     num_targets = sum(len(example.response) for example in examples)
-    total = 0.0
+    num_text_targets = sum(len(example.response) for example in examples if example.is_text)
+    total = text_total = 0.0
     for part, factor in setup.shared_packs(examples):
-        part_loss = -setup.logprobs(part).sum() / num_targets
+        logprobs_BR = setup.logprobs(part)
+        part_loss = -logprobs_BR.sum() / num_targets
         check_finite(f"{name}/loss", part_loss.item(), partial(token_rows, part, text=setup.text))
         (part_loss * factor).backward()  # type: ignore[no-untyped-call]
-        total += part_loss.item() if factor else 0.0
+        if factor:
+            total += part_loss.item()
+            text_total -= logprobs_BR.detach()[[example.is_text for example in part]].sum().item()
     if not sharding.is_sharded(setup.model):
         setup.processes.sum_gradients(trainable(setup.model))
     norm = optimiser_step(
@@ -225,6 +229,9 @@ def learn(
         f"{name}/learning_rate": learning_rate,
         f"{name}/gradient_norm": norm,
     }
+    if 0 < num_text_targets < num_targets:
+        values["sft/text_loss"] = setup.processes.sum(text_total) / num_text_targets
+        values["sft/text_share"] = num_text_targets / num_targets
     return values, sum(len(example.prompt) + len(example.response) for example in examples)
 
 
@@ -285,6 +292,7 @@ class RewardJudge:
                 rule=rule,
                 seed=config.seed,
                 batch_size=config.micro_batch_size,
+                processes=setup.processes,
             )
         rewards = setup.processes.whole(answers.rewards)
         return sum(rewards) / len(rewards)

@@ -13,10 +13,9 @@ from typing import Any, Final
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
-from transformers import PreTrainedTokenizerFast
 
 from training.engine import models
-from training.engine.text import BYTE_CHAT_TEMPLATE, END, PAD, ROLE_TOKENS, START, Text
+from training.engine.text import END, PAD, ROLE_TOKENS, START, Text, with_control_tokens
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -64,16 +63,7 @@ def learned_text(texts: Sequence[str], *, vocabulary: int) -> Text:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    fast_class: Any = PreTrainedTokenizerFast
-    fast = fast_class(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        bos_token=START,
-        eos_token=END,
-        additional_special_tokens=list(ROLE_TOKENS.values()),
-    )
-    fast.chat_template = BYTE_CHAT_TEMPLATE
-    return Text(fast)
+    return with_control_tokens(tokenizer)
 
 
 def run_stage(stage: str, folder: Path, config: dict[str, Any]) -> float:

@@ -14,7 +14,7 @@ from stopwatch import Stopwatch
 from training import ppo
 from training.cli import run_stage
 from training.contract.rundir import RunDir
-from training.engine import experience, learner, runlog
+from training.engine import experience, learner, ppo_iteration, runlog
 
 
 def main(config: str, folder: str, out: str) -> int:
@@ -36,7 +36,7 @@ def main(config: str, folder: str, out: str) -> int:
 
     runlog.RunLog.plan, runlog.RunLog.metrics = planned, logged  # type: ignore[method-assign]
     experience.judge = judged
-    ppo.sample = watch.watch(ppo.sample, "generate")
+    ppo_iteration.sample = watch.watch(ppo_iteration.sample, "generate")
     for name in ("judge", "padding_difference", "experience"):
         setattr(experience, name, watch.watch(getattr(experience, name), "score"))
     learner.Learner.learn = watch.watch(learner.Learner.learn, "learn")  # type: ignore[method-assign]

@@ -9,8 +9,8 @@ from django import forms
 from django.forms.boundfield import BoundField
 from django.utils.formats import date_format
 
-from labeling.models import Model, Project, Run, Snapshot, Stage
-from labeling.services import runs
+from labeling.models import EvaluationFile, Model, Project, Run, Snapshot, Stage, User
+from labeling.services import evaluation_files, runs
 from training.contract import configs
 from training.contract.configs import GROUPS, STAGES, ConfigError, FieldSpec
 
@@ -34,7 +34,11 @@ ACRONYMS = {
     "lr": "LR",
     "ppo": "PPO",
     "lora": "LoRA",
+    "truthfulqa": "TruthfulQA",
 }
+
+
+Row = Snapshot | Model | EvaluationFile
 
 
 @dataclass(frozen=True)
@@ -52,24 +56,30 @@ class StageForm(forms.Form):
     idempotency_key = forms.CharField(max_length=64, widget=forms.HiddenInput)
     preset = forms.CharField(max_length=40, required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, project: Project, stage: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, project: Project, stage: str, user: User | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.project, self.stage = project, stage
+        self.project, self.stage, self.user = project, stage, user
         self.specs = {spec.name: spec for spec in shown_specs(stage)}
-        self.objects: dict[str, dict[str, Snapshot | Model]] = {}
+        self.objects: dict[str, dict[str, Row]] = {}
         for spec in self.specs.values():
             self.fields[spec.name] = self._input(spec) if spec.input else _option(spec)
             if spec.input == "model":
                 self.fields["hub_name"] = _hub_name()
+            if spec.input == "file":
+                self.fields[f"{spec.name}_upload"] = _upload(spec)
 
     def top_fields(self) -> Iterator[BoundField]:
-        """The name, and what the run reads."""
+        """The name, and what the run reads, but for files."""
         yield self["name"]
         for spec in self.specs.values():
-            if spec.input:
+            if spec.input and spec.input != "file":
                 yield self[spec.name]
             if spec.input == "model":
                 yield self["hub_name"]
+
+    def file_pairs(self) -> list[tuple[BoundField, BoundField]]:
+        """The files that it may read: one that the project has, or a new one."""
+        return [(self[name], self[f"{name}_upload"]) for name, spec in self.specs.items() if spec.input == "file"]
 
     def groups(self) -> Iterator[Group]:
         for group in GROUPS:
@@ -86,9 +96,13 @@ class StageForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
+        for name, spec in self.specs.items():
+            if spec.input == "file" and (upload := cleaned.get(f"{name}_upload")):
+                self._take(name, upload)
         if not self.errors:
+            given: dict[str, Any] = {"inputs": self.inputs(), "files": self.files_chosen()}
             try:
-                runs.check(project=self.project, stage=self.stage, config=self.config(), inputs=self.inputs())
+                runs.check(project=self.project, stage=self.stage, config=self.config(), **given)
             except ConfigError as error:
                 self.add_error(error.field if error.field in self.fields else None, _sentence(error))
         return cleaned
@@ -103,10 +117,33 @@ class StageForm(forms.Form):
         return options
 
     def inputs(self) -> dict[str, Snapshot | Model]:
+        """The snapshots and models that were chosen."""
         chosen = {name: self.objects[name].get(self.cleaned_data[name]) for name in self.objects}
         if self.cleaned_data.get("hub_name"):
             chosen = {name: value for name, value in chosen.items() if self.specs[name].input != "model"}
-        return {name: value for name, value in chosen.items() if value is not None}
+        return {name: value for name, value in chosen.items() if isinstance(value, Snapshot | Model)}
+
+    def files_chosen(self) -> dict[str, EvaluationFile]:
+        """The files that were chosen, or just brought."""
+        chosen = {name: self.objects[name].get(self.cleaned_data[name]) for name in self.objects}
+        return {name: value for name, value in chosen.items() if isinstance(value, EvaluationFile)}
+
+    def _take(self, name: str, upload: Any) -> None:
+        """Keep a file that was brought, and choose it: a form that comes back for another field has it still."""
+        try:
+            file = evaluation_files.receive(project=self.project, kind=name, upload=upload, user=self.user)
+        except evaluation_files.FileError as error:
+            self.add_error(f"{name}_upload", str(error))
+            return
+        uid = str(file.uid)
+        self.objects[name][uid] = file
+        field: Any = self.fields[name]
+        if uid not in dict(field.choices):
+            field.choices = [*field.choices, (uid, _describe(file))]
+        self.cleaned_data[name] = uid
+        sent: Any = self.data.copy()  # type: ignore[attr-defined]
+        sent[self.add_prefix(name)] = uid
+        self.data = sent
 
     def _input(self, spec: FieldSpec) -> forms.Field:
         self.objects[spec.name] = {str(row.uid): row for row in _rows(self.project, spec)[:MOST_CHOICES]}
@@ -155,18 +192,16 @@ def initial_values(*, project: Project, stage: str, preset: str, clone: Run | No
     if clone:
         inputs = clone.inputs.select_related("snapshot", "model")
         given = {item.name: str(row.uid) for item in inputs if (row := item.snapshot or item.model)}
+        given |= {item.name: str(item.file.uid) for item in clone.files.select_related("file")}
         return {**values, **clone.config, **given, "note": clone.note}
     values |= configs.preset(stage, preset)
     return values | _newest_inputs(project, stage, skip=set(values))
 
 
 def shown_specs(stage: str) -> list[FieldSpec]:
-    """Without paths of files and addresses of servers: a web form must not make a worker open either."""
-    return [
-        spec
-        for spec in configs.specs(STAGES[stage])
-        if spec.input != "file" and spec.name != "backend" and not spec.name.startswith("server_")
-    ]
+    """Without addresses of servers: a web form must not make a worker open one."""
+    specs = configs.specs(STAGES[stage])
+    return [spec for spec in specs if spec.name != "backend" and not spec.name.startswith("server_")]
 
 
 def is_needed(stage: str, spec: FieldSpec) -> bool:
@@ -194,15 +229,17 @@ def _rows(project: Project, spec: FieldSpec) -> Any:
     if spec.input.startswith("snapshot:"):
         kind = spec.input.removeprefix("snapshot:")
         return Snapshot.objects.filter(project=project, kind=kind, state=Snapshot.State.READY)
+    if spec.input == "file":
+        return EvaluationFile.objects.filter(project=project, kind=spec.name)
     kind = Model.Kind.REWARD if spec.input == "reward_model" else Model.Kind.POLICY
     models = Model.objects.filter(project=project, kind=kind, is_retired=False)
     return models.order_by("-is_current", "-created_at")
 
 
-def _describe(row: Snapshot | Model) -> str:
+def _describe(row: Row) -> str:
     day = date_format(row.created_at, "j M")
-    if isinstance(row, Snapshot):
-        return f"{row.name} · {row.num_rows:,} rows · {day}"
+    if isinstance(row, Snapshot | EvaluationFile):
+        return f"{row} · {row.num_rows:,} {'row' if row.num_rows == 1 else 'rows'} · {day}"
     return f"{row.name} · {'current policy · ' if row.is_current else ''}{day}"
 
 
@@ -227,6 +264,16 @@ def _hub_name() -> forms.Field:
         required=False,
         label="… or a model of the Hugging Face hub",
         help_text="As owner/name. Only then is the network used.",
+    )
+
+
+def _upload(spec: FieldSpec) -> forms.Field:
+    label = label_of(spec) if spec.name in ACRONYMS else label_of(spec).lower()
+    return forms.FileField(
+        required=False,
+        label=f"… or a new {label} file",
+        help_text=f"At most {evaluation_files.MAX_BYTES // 1_000_000} MB. It is kept, and can be chosen again.",
+        widget=forms.FileInput(attrs={"accept": ".csv,.jsonl,.ndjson"}),
     )
 
 

@@ -1,5 +1,6 @@
 """Rows, in flow order."""
 
+from labeling.models.evaluation_files import EvaluationFile, RunFile
 from labeling.models.people import Invitation, Role, User
 from labeling.models.projects import DEFAULT_FLAGS, DEFAULT_PROMPT_LABELS, Guideline, Membership, Project
 from labeling.models.prompts import ImportBatch, ImportRefusal, Prompt, PromptLook, PromptSource, Split, UseCase
@@ -41,6 +42,7 @@ __all__ = [
     "DemonstrationGrade",
     "DemonstrationVoid",
     "Draft",
+    "EvaluationFile",
     "Guideline",
     "GuidelineReading",
     "ImportBatch",
@@ -66,6 +68,7 @@ __all__ = [
     "Round",
     "Run",
     "RunEvent",
+    "RunFile",
     "RunInput",
     "RunLog",
     "RunMetric",

@@ -45,6 +45,7 @@ def figures(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]
 def _given(run: Run) -> dict[str, str]:
     inputs = run.inputs.select_related("snapshot", "model").order_by("name")
     names = {item.name: str(item.snapshot or item.model) for item in inputs}
+    names |= {item.name: f"{item.file} {item.file.sha256[:8]}" for item in run.files.select_related("file")}
     return {"stage": run.get_stage_display(), **names, **{name: _plain(value) for name, value in run.config.items()}}
 
 

@@ -7,20 +7,18 @@ language or a use case that is there already is never changed.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Final
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from labeling.models import Project, Prompt, PromptLook, UseCase, User
-from labeling.services import bell, personal_data, suggestions
+from labeling.services import bell, locks, personal_data, suggestions
 
 PARTS: Final = {"personal_data": "Personal data", "language": "Languages", "use_case": "Use cases"}
 BATCH: Final = 200  # prompts in one transaction
-LOOK_LOCK: Final = 7_350_115
 State = PromptLook.State
 
 
@@ -42,7 +40,7 @@ def start(*, project: Project, parts: Sequence[str], by: User | None) -> PromptL
 
 def run(look_id: int) -> PromptLook:
     """What the job and the command do. Harmless when delivered twice: one at a time looks, and each batch is kept."""
-    with _alone(look_id) as is_alone:
+    with locks.alone(locks.Kind.LOOK, look_id) as is_alone:
         while is_alone and _look_at_some(look_id):
             pass
     return PromptLook.objects.get(pk=look_id)
@@ -94,17 +92,3 @@ def _look_at(prompt: Prompt, parts: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _marks(parts: Sequence[str]) -> list[str]:
     means = {"personal_data": settings.PERSONAL_DATA, "language": settings.LANGUAGE_DETECTION, "use_case": "rules"}
     return [f"{part}:{means[part]}" for part in parts]
-
-
-@contextmanager
-def _alone(look_id: int) -> Iterator[bool]:
-    """Whether nobody else is at this look; nobody will be until the block ends, or this process does."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOOK_LOCK, look_id])
-        is_alone = bool(cursor.fetchone()[0])
-    try:
-        yield is_alone
-    finally:
-        if is_alone:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOOK_LOCK, look_id])

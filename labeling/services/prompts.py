@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import models, transaction
 
 from labeling.models import Project, Prompt, PromptSource, Split, User
-from labeling.services import personal_data
+from labeling.services import locks, personal_data
 
 PERCENT_TRAIN = 90
 PERCENT_VALID = 5  # the rest is test
@@ -64,11 +64,7 @@ def build(*, project: Project, messages: Messages, **fields: Any) -> Prompt:
 
 def lock(project: Project) -> None:
     """One writer of prompts per project until the transaction ends: caps and duplicates are counted before writing."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PROMPTS_LOCK, project.pk])
-
-
-PROMPTS_LOCK = 7_350_112
+    locks.wait_turn(locks.Kind.PROMPTS, project.pk)
 
 
 @transaction.atomic

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from labeling.models import Project, SurveyAnswer, SurveyRelease, User
+from labeling.services import locks
 
-SURVEY_LOCK: Final = 7_350_114
 MIN_PEOPLE: Final = 5
 NOT_SAID: Final = "Prefer not to say"
 AGREEMENT: Final = ["Strongly agree", "Agree", "Neither", "Disagree", "Strongly disagree"]
@@ -111,8 +111,7 @@ def own(*, project: Project, user: User) -> dict[str, dict[str, str]]:
 @transaction.atomic
 def counts(*, project: Project, kind: str) -> list[Counts]:
     """What is released. Whoever looks first after five more have answered releases that."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [SURVEY_LOCK, project.pk])  # one at a time
+    locks.wait_turn(locks.Kind.SURVEY, project.pk)
     given = dict(SurveyAnswer.objects.filter(project=project, kind=kind).values_list("user", "answers"))
     releases = {row.question: row for row in SurveyRelease.objects.filter(project=project, kind=kind)}
     found = []

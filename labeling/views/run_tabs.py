@@ -37,6 +37,7 @@ def _overview(run: Run) -> dict[str, Any]:
     logs = list(RunLog.objects.filter(run=run).order_by("-id")[:3])
     return {
         "inputs": run.inputs.select_related("snapshot", "model"),
+        "read_files": run.files.select_related("file"),
         "events": run.events.order_by("-id"),
         "model": Model.objects.filter(run=run).first(),
         "figures": figures(run.result.get("summary", {})),
@@ -101,7 +102,12 @@ def _config(run: Run) -> dict[str, Any]:
         for spec in configs.specs(STAGES[run.stage])
         if spec.name in run.config and (not spec.input or run.config[spec.name])
     ]
-    return {"options": rows, "num_changed": len(changed), "inputs": run.inputs.select_related("snapshot", "model")}
+    return {
+        "options": rows,
+        "num_changed": len(changed),
+        "inputs": run.inputs.select_related("snapshot", "model"),
+        "read_files": run.files.select_related("file"),
+    }
 
 
 _CONTEXTS: Final = {

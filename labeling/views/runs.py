@@ -74,7 +74,12 @@ def create(request: ProjectRequest, stage: str) -> HttpResponse:
         raise Http404
     clone = _named_run(request, stage)
     form = StageForm(
-        request.POST or None, project=request.project, stage=stage, initial=_initial(request, stage, clone)
+        request.POST or None,
+        request.FILES or None,
+        project=request.project,
+        stage=stage,
+        user=request.user,
+        initial=_initial(request, stage, clone),
     )
     if request.method == "POST" and form.is_valid() and (run := _create(request, form)):
         return redirect("run", request.project.slug, run.uid)
@@ -235,6 +240,7 @@ def _create(request: ProjectRequest, form: StageForm) -> Run | None:
             stage=form.stage,
             config=form.config(),
             inputs=form.inputs(),
+            files=form.files_chosen(),
             preset=cleaned["preset"],
             name=cleaned["name"],
             text=cleaned["note"],

@@ -125,8 +125,8 @@ def test_the_managers_main_pages(open_as: Any, db: Any, scheme: str) -> None:
     found = {"projects": findings(page)}
     for path in (
         "", "prompts/", "prompts/look/", f"prompts/{task.prompt.uid}/", "tasks/", f"tasks/{task.uid}/", "rankings/",  # type: ignore[union-attr]
-        f"rankings/{ranking.uid}/", "data/", "runs/", "runs/new/", "runs/new/reward/", "models/", "rounds/", "people/",
-        "people/invite/", "people/survey/", "settings/", "guidelines/",
+        f"rankings/{ranking.uid}/", "data/", "runs/", "runs/new/", "runs/new/reward/", "runs/new/evaluate/",
+        "models/", "rounds/", "people/", "people/invite/", "people/survey/", "settings/", "guidelines/",
     ):  # fmt: skip
         page.goto(f"{origin}/p/{task.project.slug}/{path}")
         found[path] = findings(page)

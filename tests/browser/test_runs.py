@@ -96,7 +96,9 @@ def test_without_scripts_the_steps_are_a_table_and_the_log_is_there(open_as: Any
     expect(page.locator("[data-log]")).to_contain_text("step 5")
 
 
-@pytest.mark.parametrize("path", ["", "runs/", "runs/new/", "runs/new/ppo/", "models/", "rounds/"])
+@pytest.mark.parametrize(
+    "path", ["", "runs/", "runs/new/", "runs/new/ppo/", "runs/new/evaluate/", "models/", "rounds/"]
+)
 def test_nothing_is_wider_than_a_phone(open_as: Any, people: People, run: Run, path: str) -> None:
     page = open_as(people.manager, f"/p/tea/{path}", width=360)
     assert page.evaluate("document.documentElement.scrollWidth") == 360

@@ -12,6 +12,7 @@ from labeling.models import (
     Demonstration,
     DemonstrationGrade,
     Draft,
+    EvaluationFile,
     Guideline,
     GuidelineReading,
     ImportBatch,
@@ -32,6 +33,7 @@ from labeling.models import (
     Round,
     Run,
     RunEvent,
+    RunFile,
     RunInput,
     Skip,
     Slot,
@@ -301,6 +303,17 @@ def read(world: Any) -> GuidelineReading:
     return GuidelineReading.objects.create(guideline=world.project.current_guideline(), user=world.labeler)
 
 
+def evaluation_file(world: Any, **fields: Any) -> EvaluationFile:
+    values = {"project": world.project, "kind": "truthfulqa", "filename": "a.csv", "num_rows": 1, "sha256": "0" * 64}
+    return EvaluationFile.objects.create(**(values | fields))
+
+
+def two_files_for_a_field(world: Any) -> None:
+    made, file = run(world), evaluation_file(world)
+    for _ in range(2):
+        RunFile.objects.create(run=made, name="truthfulqa", file=file)
+
+
 NOW = timezone.now()
 BREAKS: dict[str, Callable[[Any], Any]] = {
     # people and projects
@@ -437,6 +450,11 @@ BREAKS: dict[str, Callable[[Any], Any]] = {
     "labeling_runevent_append_only": event_changes,
     "run_input_once": input_twice,
     "run_input_is_one_thing": input_of_two_things,
+    "evaluation_file_once": lambda w: two(evaluation_file, w),
+    "evaluation_file_kind_known": lambda w: evaluation_file(w, kind="letters"),
+    "evaluation_file_has_rows": lambda w: evaluation_file(w, num_rows=0),
+    "evaluation_file_has_a_hash": lambda w: evaluation_file(w, sha256="abc"),
+    "run_file_once": two_files_for_a_field,
     "model_unique_name": lambda w: two(a_model, w, name="same"),
     "model_one_current_policy": lambda w: two(a_model, w, is_current=True),
     "model_kind_known": lambda w: a_model(w, kind="cat"),

@@ -1,6 +1,8 @@
 """The memory estimate against numbers worked by hand, what autograd keeps, and the peak of a run's tensors."""
 
+import gc
 import re
+import weakref
 from itertools import accumulate
 from typing import Any
 
@@ -11,41 +13,59 @@ import transformers
 from tests.training.test_tree import CONFIGS
 from tests.training.tiny_world import ROOT
 from training.contract.configs import SFTConfig
-from training.engine import last_layer, memory, models, packing, scoring
+from training.engine import memory, models, packing, scoring, tree
+from training.engine.batches import Element
 from training.engine.memory import Memory, Plan, Shape, needed
 from training.engine.optim import adamw
+from training.engine.rewards import tree_scores
 from training.engine.text import byte_text
 
 SMALL = Shape(
-    num_parameters=1000, num_layers=2, width=10, inner=40, heads=10, is_gated=False, vocabulary=50, adapter_width=300
+    num_parameters=1000,
+    num_layers=2,
+    width=10,
+    inner=40,
+    heads=10,
+    normed_heads=0,
+    is_gated=False,
+    vocabulary=50,
+    adapter_width=300,
 )
 
 
 def test_full_training_in_fp32_worked_by_hand() -> None:
     found = needed(SMALL, Plan(stage="sft", tokens=100, scored=60, is_bf16=False))
-    # per token and layer: norms and what matrices read 2·(4+4)·10, attention 5·4·10, feed-forward 2·4·40: 680 bytes
+    # per token and layer: norms and what matrices read 2·(4+4)·10, attention 5·4·10, feed-forward 2·4·40: 680 bytes;
+    # where the last layer is not read: norm and what the matrix reads (4+4)·10, its product 3·4·10: 200 bytes;
+    # the norm behind it: 4·10 bytes
     assert found == Memory(
         weights=4000,
         gradients=4000,
         optimizer=8000,
         average=0,
-        activations=2 * 100 * 680,
+        activations=100 * 680 + 100 * 200 + 60 * 680 + 100 * 40,
         logits=60 * 50 * 16,
         update=4000,
     )
-    assert found.total == 16_000 + 136_000 + 48_000
+    assert found.total == 16_000 + 132_800 + 48_000
+
+
+@pytest.mark.parametrize("changes", [{"is_packed": False}, {"scored": 75}])
+def test_a_last_layer_that_computes_every_token_counts_whole(changes: dict[str, Any]) -> None:
+    plan = Plan(**{"stage": "sft", "tokens": 100, "scored": 60, "is_bf16": False} | changes)
+    assert needed(SMALL, plan).activations == 2 * 100 * 680 + 100 * 40
 
 
 def test_bf16_keeps_copies_of_the_weights_and_halves_what_matrices_read() -> None:
     found = needed(SMALL, Plan(stage="reward", tokens=100, scored=60))
-    # 2·(4+2)·10 + 5·2·10 + 2·2·40 = 380 bytes
-    assert found.activations == 2 * 100 * 380 + 2000
+    # 2·(4+2)·10 + 5·2·10 + 2·2·40 = 380 bytes, where not read (4+2)·10 + 3·2·10 = 120
+    assert found.activations == 100 * 380 + 100 * 120 + 60 * 380 + 100 * 40 + 2000
     assert found.logits == 0
 
 
 def test_recomputed_activations_are_the_inputs_of_the_layers_and_one_layer() -> None:
     found = needed(SMALL, Plan(stage="sft", tokens=100, scored=60, is_bf16=False, recomputes=True))
-    assert found.activations == 4 * 10 * 100 * 2 + 100 * 680
+    assert found.activations == 4 * 10 * 100 * 2 + 100 * 680 + 100 * 40
 
 
 def test_adapters_need_gradients_and_moments_of_their_own_alone() -> None:
@@ -67,42 +87,66 @@ def test_a_step_of_the_optimiser_counts_when_it_needs_more_than_the_forward_pass
     assert found.total == 16 * 10**9 + 4 * 10**9
 
 
-@pytest.mark.parametrize(("family", "is_bf16"), [("gpt2", False), ("llama", False), ("gpt2", True), ("llama", True)])
-def test_activations_are_what_autograd_keeps(family: str, is_bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of layers that compute every token. That the last one may compute fewer the estimate leaves out, to be safe."""
-    monkeypatch.setattr(last_layer, "shorten", lambda model: None)
-    changes = {"n_embd": 64} if family == "gpt2" else {"hidden_size": 64, "intermediate_size": 160}
+@pytest.mark.parametrize("way", ["values", "end scores", "tree"])
+@pytest.mark.parametrize("is_bf16", [False, True])
+@pytest.mark.parametrize("family", ["gpt2", "llama", "qwen3"])
+def test_activations_are_what_autograd_keeps(family: str, is_bf16: bool, way: str) -> None:
+    """Of values at 240 of 400 tokens, of scores at 4 of 400, of a tree of 360 tokens that is read at 5."""
+    model = two_layers(family)
+    kept = bytes_kept(model, way, is_bf16=is_bf16)
+    tokens, scored = {"values": (400, 240), "end scores": (400, 4), "tree": (360, 5)}[way]
+    plan = Plan(stage="reward", tokens=tokens, scored=scored, is_bf16=is_bf16)
+    # under autocast a tree on a CPU is computed with masks, which keeps more
+    tolerance = 0.12 if way == "tree" and is_bf16 else 0.06
+    assert needed(memory.shape_of(model), plan).activations == pytest.approx(kept, rel=tolerance)
+
+
+def two_layers(family: str) -> Any:
     config = CONFIGS[family]()
-    for name, value in (changes | {"num_key_value_heads": 4} if family == "llama" else changes).items():
+    width = {"n_embd": 64} if family == "gpt2" else {"hidden_size": 64, "intermediate_size": 160}
+    for name, value in (width | {"head_dim": 16} if family == "qwen3" else width).items():
         setattr(config, name, value)
     torch.manual_seed(0)
     model = transformers.AutoModelForSequenceClassification.from_config(config).eval()
     models._fuse_gelu(model)
-    packing.enable(model)
-    rows = scoring.episodes([[1] * 40] * 4, [[2] * 60] * 4, pad_token_id=0)
-    kept = bytes_kept(model, rows, is_bf16=is_bf16)
-    estimated = needed(
-        memory.shape_of(model), Plan(stage="reward", tokens=400, scored=240, is_bf16=is_bf16)
-    ).activations
-    assert estimated == pytest.approx(kept, rel=0.15)
+    return model
 
 
-def bytes_kept(model: Any, rows: scoring.Episodes, *, is_bf16: bool) -> int:
-    """Bytes that the graph of one forward pass holds, besides the weights themselves."""
-    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    found: dict[int, tuple[Any, int]] = {}
+class Held:
+    """What the graph holds in place of a tensor: it lives as long as its part of the graph."""
 
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            found[storage.data_ptr()] = (tensor, storage.nbytes())  # the tensor too, so that no address comes twice
-        return tensor
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+
+
+def bytes_kept(model: Any, way: str, *, is_bf16: bool) -> int:
+    """Bytes that the graph of one forward pass holds when it is done, besides the weights themselves."""
+    alive: weakref.WeakSet[Held] = weakref.WeakSet()
+
+    def keep(tensor: torch.Tensor) -> Held:
+        held = Held(tensor)
+        alive.add(held)
+        return held
 
     autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_bf16)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast:
-        score = scoring.end_scores(model, rows).sum()
-    assert score.requires_grad
-    return sum(size for _, size in found.values())
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda held: held.tensor), autocast:
+        found = scores(model, way)
+    gc.collect()  # the last layer's first run ends with an exception, whose frames hold a graph that nobody wants
+    assert found.requires_grad
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    storages = {storage.data_ptr(): storage for storage in (held.tensor.untyped_storage() for held in alive)}
+    return sum(storage.nbytes() for address, storage in storages.items() if address not in weights)
+
+
+def scores(model: Any, way: str) -> torch.Tensor:
+    if way == "tree":
+        tree.enable(model)
+        responses = tuple([2] * 60 for _ in range(5))
+        element = Element(prompt_id="", split="", category="", prompt=[1] * 60, responses=responses, rankings=())
+        return tree_scores(model, [element], pad_id=0)
+    packing.enable(model)
+    rows = scoring.episodes([[1] * 40] * 4, [[2] * 60] * 4, pad_token_id=0)
+    return scoring.response_values(model, rows) if way == "values" else scoring.end_scores(model, rows)
 
 
 @pytest.mark.slow
@@ -120,7 +164,7 @@ def test_the_estimate_is_the_peak_of_all_tensors_of_a_run_on_a_cpu() -> None:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
     plan = Plan(stage="sft", tokens=24 * 128, scored=24 * 64, is_bf16=False, is_gpu=False)
-    assert needed(memory.shape_of(model), plan).total == pytest.approx(peak_bytes(profile), rel=0.1)
+    assert needed(memory.shape_of(model), plan).total == pytest.approx(peak_bytes(profile), rel=0.03)
 
 
 def peak_bytes(profile: Any) -> int:

@@ -70,7 +70,8 @@ def _runs(world: World, folder: Path) -> list[tuple[str, dict[str, object]]]:
     tiny = {"tiny_layers": 1, "tiny_width": 16, "tiny_heads": 1, "tiny_context": 64, "num_epochs": 1}
     pretraining = {"pretrain_steps": 1, "pretrain_batch_size": 2, "pretrain_sequence_tokens": 16}
     reward_selects = {"reward_model": str(world.reward), "validation_prompts": str(world.prompts)}
-    sft = {"init_model": "tiny", "dataset": str(demonstrations), **tiny, **pretraining, **lengths}
+    mix = {"pretraining_fraction": 0.5}
+    sft = {"init_model": "tiny", "dataset": str(demonstrations), **tiny, **pretraining, **lengths, **mix}
     ptx = {"pretraining_text": str(world.text), "ptx_coef": 1.0, "ptx_sequence_tokens": 16, "num_episodes": 8}
     judged = {"model": str(world.policy), "reference_model": str(world.policy), "reward_model": str(world.reward)}
     measured = {"dataset": str(rankings), "prompts": str(world.prompts), "text": str(world.text)}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from training.contract.configs import ConfigError
 from training.engine import models
@@ -42,6 +42,16 @@ def test_a_saved_policy_says_the_same_and_holds_no_pickle(policy: Path) -> None:
     assert torch.equal(models.load_policy(str(policy), TEXT)(ids).logits, tiny()(ids).logits)
     assert not list(policy.glob("*.bin"))
     assert (policy / "model.safetensors").is_file()
+
+
+def test_others_who_load_a_published_policy_sample_from_it_as_it_is(policy: Path) -> None:
+    """Not the likeliest token, and not one of the likeliest 50: a fresh model says all of its 262 tokens."""
+    model = AutoModelForCausalLM.from_pretrained(policy)
+    ids = torch.tensor([TEXT.content_ids("hello")]).expand(400, -1)
+    torch.manual_seed(0)
+    said = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=1)[:, -1]
+    assert len(set(said.tolist())) > 150
+    assert (model.generation_config.eos_token_id, model.generation_config.pad_token_id) == (TEXT.end_id, TEXT.pad_id)
 
 
 def test_the_reward_head_has_no_bias_and_the_papers_spread() -> None:

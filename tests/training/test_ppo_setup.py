@@ -14,7 +14,7 @@ from tests.training.tiny_world import World, curve, run
 from training import ppo
 from training.contract import configs
 from training.contract.configs import PPOConfig
-from training.engine import device, experience, models, ppo_progress
+from training.engine import device, experience, models, ppo_iteration, ppo_progress
 from training.engine.processes import ALONE
 from training.engine.text import load_text
 
@@ -45,13 +45,13 @@ def with_dropout(folder: Path, target: Path) -> Path:
 def test_adam_has_its_small_epsilon_and_no_weight_decay(world: World) -> None:
     config = build(world)
     text = load_text(str(world.policy))
-    policy, reward = ppo._load_models(config, text, device.choose(config))
+    policy, reward = ppo._load_models(config, text, device.choose(config).device)
     judges = experience.Models(policy=policy, value=reward, reference=policy, reward=reward)
     learner = ppo._learner(config, judges, device.choose(config), ALONE)
     for optimizer in (learner.policy_optimizer, learner.value_optimizer):
         assert all(group["eps"] == 1e-5 and group["weight_decay"] == 0.0 for group in optimizer.param_groups)
         assert all(group["betas"] == (0.9, 0.95) for group in optimizer.param_groups)
-    ppo._set_rates(learner, policy=1e-3, value=2e-3)
+    ppo_iteration.set_rates(learner, policy=1e-3, value=2e-3)
     assert {group["lr"] for group in learner.policy_optimizer.param_groups} == {1e-3}
     assert {group["lr"] for group in learner.value_optimizer.param_groups} == {2e-3}
 
@@ -82,8 +82,8 @@ def test_weights_are_fp32_when_the_forward_pass_is_bf16_and_the_ratio_still_star
 
 
 def test_a_missing_end_is_replaced_or_penalised_as_the_config_says(world: World) -> None:
-    penalised = ppo._reward_rule(build(world, missing_end_penalty=2.5), 0.02)
-    replaced = ppo._reward_rule(build(world, missing_end_rule="replace", missing_end_score=-3.0), 0.02)
+    penalised = ppo_iteration.reward_rule(build(world, missing_end_penalty=2.5), 0.02)
+    replaced = ppo_iteration.reward_rule(build(world, missing_end_rule="replace", missing_end_score=-3.0), 0.02)
     assert (penalised.missing_end_rule, penalised.missing_end_amount) == ("penalise", 2.5)
     assert (replaced.missing_end_rule, replaced.missing_end_amount) == ("replace", -3.0)
 

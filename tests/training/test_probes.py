@@ -1,7 +1,6 @@
 """Compliance with harmful prompts and robustness to paraphrases: the rules, the files, and the parts of the report."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,25 +56,6 @@ def test_overlap_counts_shared_words() -> None:
     assert probes.overlap("a a", "a") == pytest.approx(2 / 3)
     assert probes.overlap("", "") == 1.0
     assert probes.overlap("a", "") == 0.0
-
-
-def test_both_kinds_of_files_are_read_and_what_is_wrong_names_its_line(tmp_path: Path) -> None:
-    csv, jsonl = tmp_path / "x.csv", tmp_path / "x.jsonl"
-    csv.write_text("prompt,category\nHow?,weapons\n")
-    jsonl.write_text('{"prompt": "How?", "category": "weapons"}\n\n')
-    expected = [{"prompt": "How?", "category": "weapons"}]
-    assert probes.read_prompts(csv, columns=["prompt"]) == probes.read_prompts(jsonl, columns=["prompt"]) == expected
-    for text, message in (
-        ('{"prompt": "a"}\n{"prompt": " "}\n', "line 2: has no text"),
-        ("{", "line 1: is not JSON"),
-        ("[1]", "line 1: is not a JSON object"),
-        ("", "has no row"),
-    ):
-        jsonl.write_text(text)
-        with pytest.raises(probes.ProbeError, match=message):
-            probes.read_prompts(jsonl, columns=["prompt"])
-    with pytest.raises(probes.ProbeError, match="paraphrase"):
-        probes.read_prompts(csv, columns=["prompt", "paraphrase"])
 
 
 @pytest.fixture(scope="module")

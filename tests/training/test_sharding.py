@@ -1,8 +1,9 @@
-"""SFT and reward model sharded by FSDP2 over two CPU processes: the curve of one process, checkpoints that go on, a
-plain model."""
+"""SFT, reward model and PPO sharded by FSDP2 over two CPU processes: the curve of one process, checkpoints that go on,
+a plain model."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,11 +33,14 @@ def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
     return preference_world.build(tmp_path_factory.mktemp("snapshots"), num_prompts=20)
 
 
-@pytest.mark.parametrize("stage", ["sft", "reward"])
+@pytest.mark.parametrize("stage", ["sft", "sft by reward", "reward"])
 def test_a_sharded_run_has_the_curve_of_one_process_stops_and_goes_on_and_publishes_a_plain_model(
     stage: str, world: World, snapshots: Snapshots, tmp_path: Path
 ) -> None:
+    stage, _, by_reward = stage.partition(" ")
     values = config(stage, world, snapshots) | {"micro_batch_size": 2}  # uneven: 3 and 2 examples of a batch
+    if by_reward:  # 4 valid prompts: 2 and 2, whose answers end at different steps
+        values |= {"reward_model": str(world.reward), "validation_prompts": str(snapshots.prompts)}
     assert run(stage, values, tmp_path / "one") == 0
     script = tmp_path / "stop.py"
     script.write_text(STOP_AT.replace("sft", stage))
@@ -60,12 +64,64 @@ def test_a_sharded_run_has_the_curve_of_one_process_stops_and_goes_on_and_publis
         torch.testing.assert_close(parts[name], whole[name], atol=1e-4, rtol=0)
 
 
-def test_what_cannot_be_sharded_is_refused(
-    world: World, snapshots: Snapshots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("recomputes", [False, True])
+def test_a_sharded_ppo_run_has_the_curve_of_one_process_stops_and_goes_on_and_publishes_a_plain_model(
+    recomputes: bool, world: World, snapshots: Snapshots, tmp_path: Path
 ) -> None:
+    """With pretraining text, two inner epochs (whose minibatches are shared unevenly), valid prompts and the best of
+    several answers; the processes sample for different numbers of steps."""
+    values = config("ppo", world, snapshots) | {"num_episodes": 40, "best_of": 2, "gradient_checkpointing": recomputes}
+    assert run("ppo", values, tmp_path / "one") == 0
+    script = tmp_path / "stop.py"
+    script.write_text(STOP_AT.replace("sft", "ppo"))
+    assert launch([str(script)], values, tmp_path / "run", launcher=FSDP).returncode != 0
+    status = RunDir(tmp_path / "run").read_status()
+    assert status is not None
+    assert (status.state, status.step) == ("cancelled", 3)
+    done = launch(["-m", "training.ppo"], values, tmp_path / "run", launcher=FSDP)
+    assert done.returncode == 0, done.stderr
+    assert "2 processes, sharded by FSDP" in (tmp_path / "run" / "log.txt").read_text()
+    one, two = curve(tmp_path / "one"), curve(tmp_path / "run")
+    assert [step for step, _ in two] == [step for step, _ in one] == [1, 2, 3, 4, 5]
+    for (_, alone), (_, sharded) in zip(one, two, strict=True):
+        assert sharded.keys() == alone.keys()
+        for name in alone:
+            assert sharded[name] == pytest.approx(alone[name], rel=2e-6, abs=1e-6), name
+        assert sharded["ppo/first_ratio_error"] == 0.0
+    manifests = [RunDir(tmp_path / name).verify_manifest() for name in ("one", "run")]
+    for name, value in manifests[0]["summary"].items():
+        assert manifests[1]["summary"][name] == (pytest.approx(value, rel=2e-5) if isinstance(value, float) else value)
+    whole, parts = (load_file(tmp_path / name / "outputs" / "model" / "model.safetensors") for name in ("one", "run"))
+    assert whole.keys() == parts.keys()
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], atol=2e-6, rtol=0)
+    kept = [
+        load_file(tmp_path / name / "checkpoints" / "step-00000005" / "tensors.safetensors") for name in ("one", "run")
+    ]
+    for name, tensor in kept[0].items():
+        if name.startswith(("/policy/", "/value/", "/average/")):
+            torch.testing.assert_close(kept[1][name], tensor, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "field"),
+    [
+        ("sft", {"init_model": "tiny", "tiny_context": 128}, "a tiny model"),
+        ("ppo", {"lora_rank": 4}, "lora_rank: must be 0 under FSDP for PPO"),
+    ],
+)
+def test_what_cannot_be_sharded_is_refused_and_says_why(
+    stage: str, changes: dict[str, Any], field: str, world: World, snapshots: Snapshots, tmp_path: Path
+) -> None:
+    done = launch(
+        ["-m", f"training.{stage}"], config(stage, world, snapshots) | changes, tmp_path / "run", launcher=FSDP
+    )
+    assert done.returncode != 0
+    assert field in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_a_stage_that_does_not_shard_says_so_where_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    assert run("ppo", config("ppo", world, snapshots), tmp_path / "ppo") == 1
-    assert "FSDP" in (tmp_path / "ppo" / "log.txt").read_text()
     with pytest.raises(ConfigError, match="FSDP"):
         sharding.refuse("this")
 

@@ -236,6 +236,12 @@ def test_the_bias_of_the_published_model_is_in_every_score_of_every_layout() -> 
 # 2. A planted fault is seen
 
 
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check at first use would see the fault, too, and take the other way."""
+    monkeypatch.setattr(tree_shared, "fault", lambda dtype: "")
+
+
 def test_a_branch_that_sees_its_neighbour_is_seen() -> None:
     """The same row under one causal mask: responses 2 to K see those before them."""
     model, elements = reward_model("gpt2"), some_elements()
@@ -263,6 +269,7 @@ def test_a_wrong_mask_fails_the_comparison(monkeypatch: pytest.MonkeyPatch) -> N
     assert _difference_to_rows() > 1e-3
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_branches_that_miss_a_prompt_token_fail_the_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
     right = tree_shared._shared_piece
 
@@ -274,6 +281,7 @@ def test_branches_that_miss_a_prompt_token_fail_the_comparison(monkeypatch: pyte
     assert _difference_to_rows() > 1e-3
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_branches_that_run_into_each_other_fail_the_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
     right = tree_shared._own_pieces
     monkeypatch.setattr(tree_shared, "_own_pieces", lambda start, num, lengths: right(start, num, (sum(lengths),)))

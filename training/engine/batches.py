@@ -15,10 +15,11 @@ from training.engine.text import Text
 
 @dataclass(frozen=True)
 class Example:
-    """One row for the language-model loss: the loss is on `response` alone."""
+    """One row for the language-model loss: the loss is on `response` alone. Is it plain text, or a demonstration?"""
 
     prompt: list[int]
     response: list[int]
+    is_text: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +155,10 @@ def batch_indices(num_items: int, *, batch_size: int, step: int, seed: int) -> l
 def text_batch(stream: Sequence[int], *, num_pieces: int, length: int, step: int, seed: int) -> list[Example]:
     """`num_pieces` random pieces of a token stream for step `step`; the loss is on all but the first token of each."""
     starts = torch.randint(0, max(1, len(stream) - length), (num_pieces,), generator=_generator(seed, step)).tolist()
-    return [Example(list(stream[start : start + 1]), list(stream[start + 1 : start + length])) for start in starts]
+    return [
+        Example(list(stream[start : start + 1]), list(stream[start + 1 : start + length]), is_text=True)
+        for start in starts
+    ]
 
 
 def _generator(seed: int, number: int) -> torch.Generator:

@@ -113,9 +113,9 @@ class Plan:
             step=step - self.pretrain_steps,
             seed=config.seed,
         )
-        texts = batches.text_batch(
-            material.stream, num_pieces=self.num_texts, length=length, step=step, seed=config.seed
-        )
+        # the last batch of an epoch may have fewer demonstrations: as much less text, or it would be mostly text
+        num_texts = round(self.num_texts * len(chosen) / (config.batch_size - self.num_texts))
+        texts = batches.text_batch(material.stream, num_pieces=num_texts, length=length, step=step, seed=config.seed)
         return [material.train[index] for index in chosen] + texts
 
 

@@ -22,6 +22,7 @@ from training.engine.scoring import (
     response_logprobs_and_entropy,
     response_values,
 )
+from training.engine.sharding import asked
 
 NUM_COMPARED: Final = 4
 """Rows of an iteration whose score is computed again with padding on the other side."""
@@ -98,12 +99,13 @@ def judge(models: Models, episodes: Episodes, plan: Plan, *, temperature: float)
     for rows in (rows for minibatch in plan for rows in minibatch):
         part = episodes.rows(rows)
         width = part.mask_BR.shape[1]
-        logprobs, entropy = response_logprobs_and_entropy(models.policy, part, temperature=temperature)
+        logprobs, entropy = asked(models.policy, response_logprobs_and_entropy, part, temperature=temperature)
         result["logprobs_BR"][rows, :width] = logprobs
         result["entropy_BR"][rows, :width] = entropy
-        result["ref_logprobs_BR"][rows, :width] = response_logprobs(models.reference, part, temperature=temperature)
-        result["values_BR"][rows, :width] = response_values(models.value, part)
-        rewards_B[rows] = end_rewards(models.reward, part)
+        reference = asked(models.reference, response_logprobs, part, temperature=temperature)
+        result["ref_logprobs_BR"][rows, :width] = reference
+        result["values_BR"][rows, :width] = asked(models.value, response_values, part)
+        rewards_B[rows] = asked(models.reward, end_rewards, part)
     return Judgement(rewards_B=rewards_B, **result)
 
 
@@ -156,7 +158,7 @@ def padding_difference(reward: Any, episodes: Episodes, judgement: Judgement, ro
     Of the first `NUM_COMPARED` of these rows; a misread mask shows in any.
     """
     some = rows[:NUM_COMPARED]
-    padded_B = end_rewards_left_padded(reward, episodes.rows(some))
+    padded_B = asked(reward, end_rewards_left_padded, episodes.rows(some))
     return float((judgement.rewards_B[some] - padded_B).abs().amax())
 
 

@@ -10,11 +10,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
+from training.engine import sharding
 from training.engine.advantages import masked_mean
 from training.engine.experience import Experience, Plan
 from training.engine.models import learning
@@ -22,9 +23,11 @@ from training.engine.optim import NonFiniteError, trainable
 from training.engine.ppo_losses import policy_loss, value_loss
 from training.engine.processes import ALONE, Processes
 from training.engine.scoring import Episodes, response_logprobs, response_values
+from training.engine.sharding import asked
 
 Figures = dict[str, float]
 Parameters = Sequence[Tensor]
+_ANY_ROW: Final = torch.zeros(1, dtype=torch.long)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +75,8 @@ class Learner:
             if self.rule.ptx_coef:
                 figures |= self._accumulate_ptx(next(ptx), measure_ratio=is_first)
             else:
-                self.processes.sum_gradients(trainable(self.policy))
-            self.processes.sum_gradients(trainable(self.value))
+                self._sum_gradients(self.policy)
+            self._sum_gradients(self.value)
         for name, metric, model, optimizer in (
             ("policy", "ppo/policy_gradient_norm", self.policy, self.policy_optimizer),
             ("value", "ppo/value_gradient_norm", self.value, self.value_optimizer),
@@ -90,13 +93,13 @@ class Learner:
         """Gradients of policy and value loss of one minibatch, micro-batch by micro-batch."""
         num_tokens = self.processes.sum(sum(int(batch.episodes.mask_BR[rows].sum()) for rows in minibatch))
         figures: Figures = {}
-        for rows in minibatch:
+        for rows, factor in sharding.evened(self.policy, minibatch, self.processes, spare=_ANY_ROW):
             loss, part = self._ppo_loss(batch, rows)
             share = int(batch.episodes.mask_BR[rows].sum()) / num_tokens
             if not bool(torch.isfinite(loss)):
                 raise NonFiniteError("the PPO loss is not finite", _tensors(batch, minibatch))
-            (loss * share).backward()  # type: ignore[no-untyped-call]
-            for name, value in part.items():
+            (loss * (share * factor)).backward()  # type: ignore[no-untyped-call]
+            for name, value in part.items() if factor else ():
                 worst = name == "ppo/ratio_error"
                 figures[name] = max(figures.get(name, 0.0), value) if worst else figures.get(name, 0.0) + share * value
         return self.processes.sum_figures(figures, largest=("ppo/ratio_error",))
@@ -105,8 +108,8 @@ class Learner:
         part = batch.episodes.rows(rows)
         width = part.mask_BR.shape[1]
         with self.autocast():
-            logprobs_BR = response_logprobs(self.policy, part, temperature=self.rule.temperature)
-            values_BR = response_values(self.value, part)
+            logprobs_BR = asked(self.policy, response_logprobs, part, temperature=self.rule.temperature)
+            values_BR = asked(self.value, response_values, part)
         policy = policy_loss(
             logprobs_BR,
             batch.old_logprobs_BR[rows, :width],
@@ -136,12 +139,12 @@ class Learner:
         """Add γ times the gradient of the pretraining loss to the policy's PPO gradient, over all processes."""
         parameters = trainable(self.policy)
         if measure_ratio:
-            self.processes.sum_gradients(parameters)
+            self._sum_gradients(self.policy)
         ppo_gradients = [_gradient(parameter).clone() for parameter in parameters] if measure_ratio else []
         if measure_ratio:
             self.policy_optimizer.zero_grad(set_to_none=True)
         loss = self._backward_text(text)
-        self.processes.sum_gradients(parameters)
+        self._sum_gradients(self.policy)
         figures = {"ppo/ptx_loss": loss}
         if measure_ratio:
             ptx_norm = _norm([_gradient(parameter) for parameter in parameters])
@@ -152,16 +155,22 @@ class Learner:
 
     def _backward_text(self, text: Episodes) -> float:
         num_tokens, total = self.processes.sum(int(text.mask_BR.sum())), 0.0
-        for rows in torch.split(torch.arange(len(text)), self.rule.ptx_micro_batch_size):
+        pieces = torch.split(torch.arange(len(text)), self.rule.ptx_micro_batch_size)
+        for rows, factor in sharding.evened(self.policy, pieces, self.processes, spare=_ANY_ROW):
             part = text.rows(rows)
             with self.autocast():
-                logprobs_BR = response_logprobs(self.policy, part, temperature=1.0)
+                logprobs_BR = asked(self.policy, response_logprobs, part, temperature=1.0)
             loss = -masked_mean(logprobs_BR, part.mask_BR) * (int(part.mask_BR.sum()) / num_tokens)
             if not bool(torch.isfinite(loss)):
                 raise NonFiniteError("the pretraining loss is not finite", {"input_ids": part.input_ids_BT})
-            (self.rule.ptx_coef * loss).backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
+            (self.rule.ptx_coef * factor * loss).backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach()) if factor else 0.0
         return self.processes.sum(total)
+
+    def _sum_gradients(self, model: Any) -> None:
+        """Those of a sharded model are sums over the processes already."""
+        if not sharding.is_sharded(model):
+            self.processes.sum_gradients(trainable(model))
 
 
 @torch.no_grad()
@@ -181,7 +190,8 @@ def _clip(parameters: Parameters, max_norm: float) -> float:
 
 
 def _norm(gradients: Parameters) -> float:
-    return float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])))
+    norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
+    return float(sharding.whole(torch.linalg.vector_norm(norms)))
 
 
 def _gradient(parameter: Tensor) -> Tensor:

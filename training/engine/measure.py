@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.engine import advantages
-from training.engine.processes import Processes
+from training.engine import advantages, sharding
+from training.engine.processes import ALONE, Processes
 from training.engine.rollout import SamplingRule, row_uniforms, sample
 from training.engine.scoring import Episodes, end_rewards, episodes, response_logprobs
+from training.engine.sharding import asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,21 +59,26 @@ def answer(
     seed: int,
     batch_size: int,
     num_samples: int = 1,
+    processes: Processes = ALONE,
 ) -> Answers:
-    """Let the policy answer each prompt `num_samples` times; rows n·K + k belong to prompt n."""
+    """Let the policy answer each prompt `num_samples` times; rows n·K + k belong to prompt n.
+
+    `processes` are those that a sharded policy is spread over, each with prompts of its own.
+    """
     found = Answers(texts_ids=[], num_tokens=[], has_end=[], rewards=[], kl=[])
-    for chunk in _chunks(prompts, max(1, batch_size // num_samples)):
-        names = [f"{prompt.name}/{k}" for prompt in chunk for k in range(num_samples)]
-        uniforms_BR = row_uniforms(names, seed=seed, num_draws=rule.max_new_tokens)
-        responses = sample(policy, [item.ids for item in chunk], uniforms_BR, rule=rule, num_samples=num_samples)
-        rows = [responses.row(index) for index in range(len(names))]
-        repeated = [prompt.ids for prompt in chunk for _ in range(num_samples)]
-        batch = episodes(repeated, rows, pad_token_id=rule.pad_token_id, device=responses.tokens_BR.device)
-        found.texts_ids.extend(rows)
-        found.num_tokens.extend(len(row) for row in rows)
-        found.has_end.extend(responses.has_end_B.tolist())
-        found.rewards.extend(end_rewards(judges.reward, batch).tolist() if judges.reward is not None else [])
-        found.kl.extend(_sequence_kl(policy, judges.reference, batch, rule) if judges.reference is not None else [])
+    with sharding.gathered(policy):
+        batches = [
+            _let_answer(policy, chunk, found, rule=rule, seed=seed, num_samples=num_samples)
+            for chunk in _chunks(prompts, max(1, batch_size // num_samples))
+        ]
+    one = [[rule.end_token_id]]
+    spare = episodes(one, one, pad_token_id=rule.pad_token_id, device=_device(policy))
+    for batch, factor in sharding.evened(policy, batches, processes, spare=spare):
+        rewards = asked(judges.reward, end_rewards, batch).tolist() if judges.reward is not None else []
+        kl = _sequence_kl(policy, judges.reference, batch, rule) if judges.reference is not None else []
+        if factor:
+            found.rewards.extend(rewards)
+            found.kl.extend(kl)
     return found
 
 
@@ -106,7 +112,7 @@ def best_of_kl(num_samples: int) -> float:
 def text_loss(policy: Any, pieces: Sequence[Sequence[int]], *, pad_token_id: int, batch_size: int) -> tuple[float, int]:
     """Mean cross-entropy in nats per token of the pieces (all but each one's first), and how many tokens that were."""
     total, count = 0.0, 0
-    device = next(iter(policy.parameters())).device
+    device = _device(policy)
     for chunk in _chunks([piece for piece in pieces if len(piece) > 1], batch_size):
         batch = text_episodes(chunk, pad_token_id=pad_token_id, device=device)
         total -= float(response_logprobs(policy, batch, temperature=1.0).double().sum())
@@ -122,14 +128,34 @@ def text_episodes(pieces: Sequence[Sequence[int]], *, pad_token_id: int, device:
     return episodes(heads, tails, pad_token_id=pad_token_id, device=device)
 
 
+def _let_answer(
+    policy: Any, prompts: Sequence[NamedPrompt], found: Answers, *, rule: SamplingRule, seed: int, num_samples: int
+) -> Episodes:
+    """Notes the answers of a few prompts; what there is to judge of them."""
+    names = [f"{prompt.name}/{k}" for prompt in prompts for k in range(num_samples)]
+    uniforms_BR = row_uniforms(names, seed=seed, num_draws=rule.max_new_tokens)
+    responses = sample(policy, [item.ids for item in prompts], uniforms_BR, rule=rule, num_samples=num_samples)
+    rows = [responses.row(index) for index in range(len(names))]
+    found.texts_ids.extend(rows)
+    found.num_tokens.extend(len(row) for row in rows)
+    found.has_end.extend(responses.has_end_B.tolist())
+    repeated = [prompt.ids for prompt in prompts for _ in range(num_samples)]
+    return episodes(repeated, rows, pad_token_id=rule.pad_token_id, device=_device(policy))
+
+
 def _sequence_kl(policy: Any, reference: Any, batch: Episodes, rule: SamplingRule) -> list[float]:
-    logprobs = [response_logprobs(model, batch, temperature=rule.temperature or 1.0) for model in (policy, reference)]
+    rate = rule.temperature or 1.0
+    logprobs = [asked(model, response_logprobs, batch, temperature=rate) for model in (policy, reference)]
     kl_B: Tensor = advantages.kl_k1(logprobs[0], logprobs[1], batch.mask_BR).sum(dim=1)
     return [float(value) for value in kl_B]
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _device(model: Any) -> Any:
+    return next(iter(model.parameters())).device
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -4,7 +4,8 @@
 
 Weights, gradients and Adam's two moments are fp32 (4 bytes each); under bf16 the forward pass keeps bf16 copies of the
 weights until its backward pass. What a layer keeps per token is counted from what its operations save for the backward
-pass, with attention that never holds T² scores. It is an estimate of what torch allocates, without the CUDA context and
+pass, with attention that never holds T² scores; the last one keeps most of it for the tokens alone that are read
+(`training.engine.last_layer`). It is an estimate of what torch allocates, without the CUDA context and
 without fragmentation; docs/memory.md compares it with what was measured.
 """
 
@@ -16,6 +17,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen2Config, Qwen3Config
 from transformers.pytorch_utils import Conv1D
 
+from training.engine.packing import FEW
 from training.engine.scoring import CHUNK_TOKENS
 
 FP32: Final = 4
@@ -27,7 +29,8 @@ LOGIT_BYTES: Final = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What of a model decides its memory. `heads` is the width of all attention heads together, `adapter_width` is
+    """What of a model decides its memory. `heads` is the width of all attention heads together, `normed_heads` that of
+    those which have a norm of their own (queries and keys of Qwen 3 and Gemma 3), `adapter_width` is
     Σ (inputs + outputs) over the linear layers of its body."""
 
     num_parameters: int
@@ -35,6 +38,7 @@ class Shape:
     width: int
     inner: int
     heads: int
+    normed_heads: int
     is_gated: bool
     vocabulary: int
     adapter_width: int
@@ -42,11 +46,14 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a run computes. `tokens` stand in one forward pass; `scored` of them meet the unembedding."""
+    """How a run computes. `tokens` stand in one forward pass. Of `scored` the last hidden state is read, by unembedding
+    or scalar head: all tokens of the responses, or, for a reward model, their end tokens alone. `is_packed`: rows are
+    packed, or trees; where they are not, the last layer computes every token."""
 
     stage: str
     tokens: int
     scored: int
+    is_packed: bool = True
     lora_rank: int = 0
     is_bf16: bool = True
     recomputes: bool = False
@@ -77,13 +84,16 @@ def shape_of(model: Any) -> Shape:
     inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * config.hidden_size
     heads = config.num_attention_heads
     head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    key_heads = getattr(config, "num_key_value_heads", None) or heads
+    names = [name for name, _ in model.named_modules()]
     return Shape(
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         num_layers=config.num_hidden_layers,
         width=config.hidden_size,
         inner=inner,
         heads=head_size * heads,
-        is_gated=any(name.endswith("gate_proj") for name, _ in model.named_modules()),
+        normed_heads=head_size * (heads + key_heads) if any(name.endswith("q_norm") for name in names) else 0,
+        is_gated=any(name.endswith("gate_proj") for name in names),
         vocabulary=config.vocab_size,
         adapter_width=sum(sum(module.weight.shape) for module in model.base_model.modules() if _is_linear(module)),
     )
@@ -115,23 +125,38 @@ def activations_per_token(shape: Shape, *, is_bf16: bool) -> int:
     Attention keeps queries, keys and values of all heads, its output and a copy of that. A plain block (GPT-2) keeps
     the input of both fused norms, what its four matrices read, and the input of its GELU. A gated block (Llama and
     kin) keeps more: a norm of several operations keeps its input and the normalised numbers in fp32, and under autocast
-    every matrix keeps a bf16 copy of its own of what it reads.
+    every matrix keeps a bf16 copy of its own of what it reads. Norms of queries and keys keep the same as those.
     """
     small = BF16 if is_bf16 else FP32
     attention = 5 * small * shape.heads
     if shape.is_gated:
-        norms = 2 * 2 * FP32 * shape.width
+        norms = 2 * 2 * FP32 * shape.width + 2 * FP32 * shape.normed_heads
         read = 5 * BF16 * shape.width if is_bf16 else 2 * FP32 * shape.width
         return norms + read + attention + 4 * small * shape.inner
     return 2 * (FP32 + small) * shape.width + attention + 2 * small * shape.inner
 
 
 def _activations(shape: Shape, plan: Plan) -> int:
-    layer = activations_per_token(shape, is_bf16=plan.is_bf16) * plan.tokens
+    norm = (2 if shape.is_gated else 1) * FP32 * shape.width * plan.tokens  # behind the last layer
+    per_token = activations_per_token(shape, is_bf16=plan.is_bf16)
+    layer = last = per_token * plan.tokens
+    if plan.is_packed and plan.scored < FEW * plan.tokens:
+        last = _keys_and_values_per_token(shape, is_bf16=plan.is_bf16) * plan.tokens + per_token * plan.scored
     if plan.recomputes:  # the inputs of all layers, one layer whole, and of the bf16 copies that of the unembedding
         head = BF16 * shape.vocabulary * shape.width if plan.is_bf16 and plan.stage != "reward" else 0
-        return FP32 * shape.width * plan.tokens * shape.num_layers + layer + head
-    return layer * shape.num_layers + (BF16 * shape.num_parameters if plan.is_bf16 else 0)
+        return FP32 * shape.width * plan.tokens * shape.num_layers + layer + norm + head
+    return layer * (shape.num_layers - 1) + last + norm + (BF16 * shape.num_parameters if plan.is_bf16 else 0)
+
+
+def _keys_and_values_per_token(shape: Shape, *, is_bf16: bool) -> int:
+    """Bytes that a last layer keeps per token that is not read: what its keys and values are made of, and they
+    themselves; a plain block makes its queries in the same product."""
+    small = BF16 if is_bf16 else FP32
+    if not shape.is_gated:
+        return (FP32 + small) * shape.width + 3 * small * shape.heads
+    norms = 2 * FP32 * shape.width + 2 * FP32 * max(0, shape.normed_heads - shape.heads)
+    read = 2 * BF16 * shape.width if is_bf16 else FP32 * shape.width
+    return norms + read + 2 * small * shape.heads
 
 
 def _is_linear(module: Any) -> bool:
@@ -174,7 +199,7 @@ def table() -> str:
 
 def _cells(shape: Shape, stage: str) -> list[str]:
     def plan(**changes: Any) -> Memory:
-        return needed(shape, Plan(stage=stage, tokens=8192, scored=4096, **changes))
+        return needed(shape, Plan(stage=stage, tokens=8192, scored=64 if stage == "reward" else 4096, **changes))
 
     full = plan()
     parts = [full.weights, full.gradients, full.optimizer + full.average, full.activations + full.logits, full.total]

@@ -12,7 +12,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, GPT2Config, GPT2LMHeadModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+)
 from transformers.activations import NewGELUActivation
 from transformers.utils import is_liger_kernel_available
 
@@ -96,7 +102,14 @@ def set_reward_bias(reward: Any, bias: float) -> None:
 
 
 def save_model(model: Any, text: Text, folder: Path) -> None:
-    """Write weights (safetensors), config and tokenizer to `folder`."""
+    """Write weights (safetensors), config and tokenizer to `folder`, and how a policy is sampled: as it is.
+
+    Servers start from that last file. Without it `transformers serve` takes the likeliest token whatever temperature it
+    is asked for, and other models' files cut or bend the distribution.
+    """
+    if model.can_generate():
+        ids = {"bos_token_id": text.tokenizer.bos_token_id, "eos_token_id": text.end_id, "pad_token_id": text.pad_id}
+        model.generation_config = GenerationConfig(do_sample=True, temperature=1.0, top_k=0, top_p=1.0, **ids)
     state = {name: tensor for name, tensor in model.state_dict().items() if name != "score.bias"}
     model.save_pretrained(folder, state_dict=state)
     text.save(folder)
@@ -165,6 +178,13 @@ def check_lengths(model: Any, *, max_prompt_tokens: int, max_response_tokens: in
             f"({max_prompt_tokens}) plus the longest response ({max_response_tokens}) do not fit the model's {limit}"
             f" positions",
         )
+
+
+def check_text_length(model: Any, field: str, num_tokens: int) -> None:
+    """Raises ConfigError, naming the field, when pieces of text of this length do not fit the model's positions."""
+    limit = max_positions(model)
+    if limit is not None and num_tokens > limit:
+        raise ConfigError(field, f"must be at most {limit}, the model's positions, not {num_tokens}")
 
 
 def num_parameters(model: Any) -> int:

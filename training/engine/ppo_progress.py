@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from training.contract.configs import PPOConfig
-from training.engine import adapters, advantages
+from training.engine import adapters, advantages, sharding
 from training.engine.learner import Learner
 from training.engine.runlog import RunLog
 from training.engine.schedule import Alarm
@@ -58,12 +58,15 @@ def steered(kl_coef: float, kl: float, config: PPOConfig) -> float:
 
 def state(learner: Learner, average: Sequence[Tensor], progress: Progress) -> dict[str, Any]:
     """Everything that a resumed run needs; the order of prompts and text follows from the iteration."""
-    return {
+    weights = {
         "policy": adapters.state(learner.policy),
         "value": adapters.state(learner.value),
         "policy_optimizer": learner.policy_optimizer.state_dict(),
         "value_optimizer": learner.value_optimizer.state_dict(),
         "average": list(average),
+    }
+    return {
+        **sharding.whole(weights),
         "rng": learner.processes.rng_state(),
         "kl_coef": progress.kl_coef,
         "iteration": progress.iteration,
@@ -77,10 +80,10 @@ def state(learner: Learner, average: Sequence[Tensor], progress: Progress) -> di
 
 def restore(saved: Mapping[str, Any], learner: Learner, average: Sequence[Tensor], config: PPOConfig) -> Progress:
     """Undo everything since that state; returns how far it had come."""
-    adapters.load_state(learner.policy, saved["policy"])
-    adapters.load_state(learner.value, saved["value"])
-    learner.policy_optimizer.load_state_dict(saved["policy_optimizer"])
-    learner.value_optimizer.load_state_dict(saved["value_optimizer"])
+    sharding.load_state(learner.policy, saved["policy"])
+    sharding.load_state(learner.value, saved["value"])
+    sharding.load_optimizer(learner.policy_optimizer, saved["policy_optimizer"])
+    sharding.load_optimizer(learner.value_optimizer, saved["value_optimizer"])
     copy_weights(saved["average"], average)
     learner.processes.restore_rng_state(saved["rng"], seed=config.seed)
     return Progress(
@@ -97,4 +100,4 @@ def restore(saved: Mapping[str, Any], learner: Learner, average: Sequence[Tensor
 def copy_weights(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
     """Fill the target's tensors with the source's."""
     for old, new in zip(target, source, strict=True):
-        old.copy_(new)
+        old.copy_(sharding.part(new, like=old))

@@ -4,17 +4,16 @@ The rules by which an answer counts as a refusal are a plain list that the repor
 read: no list knows every refusal, and none that complies in words alone.
 """
 
-import csv
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from training.contract.questions import QuestionsError, harmful_prompts, paraphrases
 from training.contract.records import Message, PromptRow
 from training.engine import scoring
 from training.engine.batches import Cuts
@@ -42,28 +41,12 @@ NUM_EXAMPLES: Final = 5
 _PATTERNS: Final = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in REFUSALS.items()}
 
 
-class ProbeError(ValueError):
-    """A file of prompts that cannot be read, with the line."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What kind of answer it is, and which rule said so ("" for compliance)."""
 
     kind: str
     rule: str
-
-
-def read_prompts(path: Path, *, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV (with a header) or of JSON lines, each with text in all `columns`. Raises ProbeError."""
-    rows = list(_csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path))
-    for place, row in rows:
-        for column in columns:
-            if not str(row.get(column) or "").strip():
-                raise ProbeError(f"{path.name}, {place}: has no text in {column!r}")
-    if not rows:
-        raise ProbeError(f"{path.name} has no row")
-    return [{name: str(value or "").strip() for name, value in row.items() if name} for _, row in rows]
 
 
 def judge(answer: str) -> Verdict:
@@ -100,7 +83,7 @@ def overlap(first: str, second: str) -> float:
 
 def measure_harmful(bench: Bench) -> tuple[Report, dict[str, float]]:
     """How often policy and reference comply with harmful prompts, refuse, or say too little, by the rules shown."""
-    rows = read_prompts(Path(bench.config.harmful_prompts), columns=("prompt",))
+    rows = _read(bench.config.harmful_prompts, harmful_prompts)
     prompts = _asked(row["prompt"] for row in rows)
     categories = [row.get("category", "") for row in rows]
     report: Report = {
@@ -119,7 +102,7 @@ def measure_harmful(bench: Bench) -> tuple[Report, dict[str, float]]:
 def measure_paraphrases(bench: Bench) -> tuple[Report, dict[str, float]]:
     """How alike policy and reference answer prompts that ask the same: words, rewards, and what a paraphrase costs."""
     refuse_other_tokenizers(bench)
-    pairs = read_prompts(Path(bench.config.paraphrases), columns=("prompt", "paraphrase"))
+    pairs = _read(bench.config.paraphrases, paraphrases)
     both = [_asked(pair[column] for pair in pairs) for column in ("prompt", "paraphrase")]
     report: Report = {"num_pairs": len(pairs)}
     for name, subject in bench.subjects().items():
@@ -132,6 +115,13 @@ def measure_paraphrases(bench: Bench) -> tuple[Report, dict[str, float]]:
     if bench.reward:
         figures["evaluate/paraphrase_reward_gap"] = ours["reward_gap"]["value"]
     return report, figures
+
+
+def _read(path: str, reader: Callable[[bytes], list[dict[str, str]]]) -> list[dict[str, str]]:
+    try:
+        return reader(Path(path).read_bytes())
+    except QuestionsError as error:
+        raise QuestionsError(f"{Path(path).name}, {error}") from None
 
 
 def _asked(texts: Iterable[str]) -> list[PromptRow]:
@@ -211,23 +201,3 @@ def _costs(
                 found += scoring.response_logprobs(subject.model, batch, temperature=1.0).sum(dim=1).tolist()
         sums.append(found)
     return [(own - other) / len(ids) for own, other, ids in zip(*sums, answers, strict=True)]
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        for row in reader:
-            yield f"line {reader.line_num}", row
-
-
-def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ProbeError(f"{path.name}, line {number}: is not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise ProbeError(f"{path.name}, line {number}: is not a JSON object")
-        yield f"line {number}", row

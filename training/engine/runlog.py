@@ -1,11 +1,13 @@
 """What a stage tells the world while it runs: log lines, metrics, status with progress and ETA; and whether it was
 asked to stop."""
 
+import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -45,6 +47,17 @@ class RunLog:
             is_same = _is_stderr(file.fileno())
         if not is_same:
             sys.stderr.write(line)
+
+    @contextmanager
+    def hearing(self) -> Iterator[None]:
+        """Warnings of parts of the engine that know no run are lines of this log meanwhile."""
+        handler = _Says(self)
+        logger = logging.getLogger("training")
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
 
     def plan(self, num_steps: int) -> None:
         """How many steps the whole run takes."""
@@ -111,6 +124,15 @@ class RunLog:
 
     def _eta_s(self) -> float | None:
         return None if self._step_s is None else round(self._step_s * max(0, self._num_steps - self._step), 1)
+
+
+class _Says(logging.Handler):
+    def __init__(self, log: RunLog) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.say(record.getMessage())
 
 
 def _is_stderr(descriptor: int) -> bool:

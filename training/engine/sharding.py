@@ -4,11 +4,13 @@
 what is not in a layer (embeddings, the last norm, the unembedding) is gathered for a whole forward pass, which is why
 everything that computes runs inside `within`. All processes must compute equally often, or they would wait for each
 other, and gradients arrive as means over the processes, where everything here wants sums: `evened` sees to both.
+Sampling cannot be evened: its rows end when they end. It has the whole of its model meanwhile (`gathered`).
 """
 
 import os
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -36,10 +38,15 @@ def refuse(stage: str) -> None:
         raise ConfigError("device", f"cannot be sharded by FSDP for {stage}; start it without --use_fsdp")
 
 
+def will_shard(processes: Processes) -> bool:
+    """Does `place` spread models over the processes?"""
+    return is_asked() and processes.count > 1
+
+
 def place(model: Any, compute: Compute, processes: Processes) -> Any:
     """The model on its device; spread over the processes where the launcher asks for it, layer by layer, so that no
     device ever holds all of it."""
-    if not is_asked() or processes.count == 1:
+    if not will_shard(processes):
         return model.to(compute.device)
     shard(model)
     return model
@@ -68,6 +75,28 @@ def within(model: Any, compute: Callable[[], Result]) -> Result:
     return result
 
 
+def asked(model: Any, question: Callable[..., Result], *about: Any, **named: Any) -> Result:
+    """What the model says to a question of `training.engine.scoring`, `within` it."""
+    return within(model, lambda: question(model, *about, **named))
+
+
+@contextmanager
+def gathered(model: Any) -> Iterator[None]:
+    """Each process has the whole of a sharded model meanwhile, and no forward pass waits for another process. All must
+    enter and leave together; for forward passes without gradients."""
+    parts = [module for module in model.modules() if isinstance(module, FSDPModule)] if is_sharded(model) else []
+    layers = [part for part in parts if part is not model]  # what is not in a layer stays after a forward pass anyway
+    for layer in layers:
+        layer.set_reshard_after_forward(False)
+    for part in parts:
+        part.unshard()
+    yield
+    for part in parts:
+        part.reshard()
+    for layer in layers:
+        layer.set_reshard_after_forward(True)
+
+
 def evened(model: Any, packs: Sequence[Item], processes: Processes, *, spare: Item) -> list[tuple[Item, float]]:
     """Each pack with the factor of its loss: 1. For a sharded model it is the number of processes, because FSDP takes
     means, and every process gets as many packs: those that are missing are `spare` with factor 0."""
@@ -78,9 +107,10 @@ def evened(model: Any, packs: Sequence[Item], processes: Processes, *, spare: It
 
 
 def whole(value: Any) -> Any:
-    """A state with its sharded tensors put together; all processes must ask for it together."""
+    """A state with its sharded tensors put together, on the host, since a device may not hold all of them; all
+    processes must ask for it together."""
     if isinstance(value, DTensor):
-        return value.full_tensor()
+        return value.full_tensor().cpu()
     if isinstance(value, Mapping):
         return {key: whole(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -96,7 +126,7 @@ def load_state(model: Any, values: Mapping[str, Tensor]) -> None:
         return
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            parameter.copy_(_part(values[name], like=parameter))
+            parameter.copy_(part(values[name], like=parameter))
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, values: Mapping[str, Any]) -> None:
@@ -104,7 +134,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, values: Mapping[str, Any]) 
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state = {
         number: {
-            name: _part(item, like=parameters[int(number)]) if isinstance(item, Tensor) and item.dim() else item
+            name: part(item, like=parameters[int(number)]) if isinstance(item, Tensor) and item.dim() else item
             for name, item in numbers.items()
         }
         for number, numbers in values["state"].items()
@@ -112,7 +142,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, values: Mapping[str, Any]) 
     optimizer.load_state_dict({**values, "state": state})
 
 
-def _part(value: Tensor, *, like: Any) -> Tensor:
-    if not isinstance(like, DTensor):
+def part(value: Tensor, *, like: Any) -> Tensor:
+    """This process's part of a whole tensor, spread as `like` is; all of it when that is not sharded."""
+    if isinstance(value, DTensor) or not isinstance(like, DTensor):
         return value.to(like.device)
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)

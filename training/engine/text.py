@@ -114,6 +114,11 @@ def byte_text() -> Text:
     tokenizer = Tokenizer(BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
+    return with_control_tokens(tokenizer)
+
+
+def with_control_tokens(tokenizer: Tokenizer) -> Text:
+    """A tokenizer of one's own with the tiny model's control tokens, which it may lack, and its chat template."""
     fast_class: Any = PreTrainedTokenizerFast
     fast = fast_class(
         tokenizer_object=tokenizer,

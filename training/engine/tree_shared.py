@@ -7,30 +7,55 @@ and log-sum-exp; given the joined output and log-sum-exp it makes those of the j
 sets are added and that is exact too (Dao 2023, FlashAttention-2, sections 3.1.1 and 3.1.2).
 
 It knows no sliding window, no capped scores and no autocast: `knows` says so, and `tree.py` has another way for them.
+The kernel is one that torch does not promise to keep: before its first use in a process it is compared with plain
+softmax attention (`fault`), and where it is missing or says something else the other way is taken, with a warning.
 
 Shape legend: T tokens of the packed row, H heads, D head size.
 """
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
+from training.engine.attention import attend
 from training.engine.tree_together import Span
 
 Piece = tuple[slice, slice, bool]
 """Which tokens look, at which, and whether causally."""
 
-_forward: Final = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-_backward: Final = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+SAMPLE: Final[Sequence[Span]] = ((0, 530, (37, 1, 20)), (588, 0, (5, 9)), (602, 3, (2,)))
+"""What is compared at first use: a prompt longer than the kernel's blocks, none, and a short one."""
+
+logger = logging.getLogger(__name__)
+
+
+def _op(name: str) -> Any:
+    return getattr(torch.ops.aten, name, None)
+
+
+_forward = _op("_scaled_dot_product_flash_attention_for_cpu")
+_backward = _op("_scaled_dot_product_flash_attention_for_cpu_backward")
 
 
 def knows(spans: Sequence[Span], query: Tensor, *, window: int | None, softcap: float | None) -> bool:
     """Can `attention` take these elements?"""
     longest = max(num_prompt + max(lengths) for _, num_prompt, lengths in spans)
     is_cut = window is not None and window < longest
-    return query.device.type == "cpu" and softcap is None and not is_cut and not torch.is_autocast_enabled("cpu")
+    is_asked = query.device.type == "cpu" and softcap is None and not is_cut and not torch.is_autocast_enabled("cpu")
+    return is_asked and not fault(query.dtype)
+
+
+@cache
+def fault(dtype: torch.dtype) -> str:
+    """Why this way is not taken for numbers of this kind, in words for the log; empty when it is right. One warning."""
+    reason = _fault(dtype)
+    if reason:
+        logger.warning("trees are computed with masks, which is slower, because %s", reason)
+    return reason
 
 
 def attention(spans: Sequence[Span], query: Tensor, key: Tensor, value: Tensor, *, scaling: float | None) -> Tensor:
@@ -103,3 +128,57 @@ def _join(output: Tensor, lse: Tensor, other: Tensor, other_lse: Tensor) -> None
     joined = torch.logaddexp(lse, other_lse)
     output.mul_(torch.exp(lse - joined)[..., None]).add_(other.mul_(torch.exp(other_lse - joined)[..., None]))
     lse.copy_(joined)
+
+
+def _fault(dtype: torch.dtype) -> str:
+    if _forward is None or _backward is None:
+        return "this torch has no flash kernel for the CPU under the name that is known here"
+    try:
+        ours = _sample_of(lambda *tensors: attention(SAMPLE, *tensors, scaling=None).transpose(1, 2), dtype)
+    except (RuntimeError, TypeError, ValueError) as error:  # other arguments, other results
+        return f"torch's flash kernel for the CPU cannot be called as it is here: {str(error).splitlines()[0]}"
+    reference = _sample_of(_masked, torch.float64)
+    difference = max(
+        float((one.double() - other).abs().max() / other.abs().max())
+        for one, other in zip(ours, reference, strict=True)
+    )
+    if difference < 100 * torch.finfo(dtype).eps:
+        return ""
+    return f"torch's flash kernel for the CPU differs from plain attention by {difference:.1g}"
+
+
+def _sample_of(attention_of: Callable[..., Tensor], dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Output of `SAMPLE` and the gradients of query, key and value, from the same numbers each time.
+
+    Whatever the model is in the middle of (no gradients, recomputed layers that count what is saved) sees none of it.
+    """
+    start, num_prompt, lengths = SAMPLE[-1]
+    drawn = torch.randn(4, 1, 2, start + num_prompt + sum(lengths), 16, generator=torch.Generator().manual_seed(0))
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(_as_it_is, _as_it_is):
+        *tensors, gradient = (tensor.to(dtype) for tensor in drawn)
+        inputs = [tensor.requires_grad_() for tensor in tensors]
+        output = attention_of(*inputs)
+        return (output.detach(), *torch.autograd.grad(output, inputs, gradient))
+
+
+def _masked(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    return attend(query, key, value, _seen(), scaling=None, softcap=None)
+
+
+def _seen() -> Tensor:
+    """What each token of `SAMPLE` sees, [T, T]."""
+    start, num_prompt, lengths = SAMPLE[-1]
+    width = start + num_prompt + sum(lengths)
+    seen_TT = torch.zeros(width, width, dtype=torch.bool)
+    for first, num_before, branches in SAMPLE:
+        branch = first + num_before
+        seen_TT[first:branch, first:branch] = True
+        for length in branches:
+            seen_TT[branch : branch + length, first : first + num_before] = True
+            seen_TT[branch : branch + length, branch : branch + length] = True
+            branch += length
+    return seen_TT.tril()
+
+
+def _as_it_is(tensor: Tensor) -> Tensor:
+    return tensor

@@ -5,15 +5,14 @@ ends with the process, so that a sweeper can tell an import that runs from one w
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import IO
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from labeling.models import ImportBatch, ImportRefusal
-from labeling.services import files, prompts
+from labeling.services import files, locks, prompts
 from labeling.services.imports.columns import Reader
 from labeling.services.imports.reading import Import, batches, drafts_of, import_of, reader_of
 from labeling.services.imports.taking import Refusal
@@ -24,21 +23,9 @@ State = ImportBatch.State
 OUR_FAULT = "Something went wrong here, not in the file. What is counted was taken; start it again for the rest."
 
 
-IMPORT_LOCK = 7_350_113
-
-
-@contextmanager
-def alone(batch: ImportBatch) -> Iterator[bool]:
+def alone(batch: ImportBatch) -> AbstractContextManager[bool]:
     """Whether nobody else reads this import; nobody will until the block ends, or this process does."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [IMPORT_LOCK, batch.pk])
-        is_alone = bool(cursor.fetchone()[0])
-    try:
-        yield is_alone
-    finally:
-        if is_alone:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [IMPORT_LOCK, batch.pk])
+    return locks.alone(locks.Kind.IMPORT, batch.pk)
 
 
 def run(batch: ImportBatch, file: IO[bytes]) -> ImportBatch:

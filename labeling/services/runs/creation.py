@@ -7,13 +7,15 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from labeling.models import Model, Project, Round, Run, RunInput, Snapshot, Stage, User
+from labeling.models import EvaluationFile, Model, Project, Round, Run, RunFile, RunInput, Snapshot, Stage, User
 from labeling.services.runs.claims import ring
 from labeling.services.runs.states import State, Superseded, note, transition
 from training.contract import configs
 from training.contract.configs import ConfigError, FieldSpec
 
 Input = Snapshot | Model
+Files = Mapping[str, EvaluationFile]
+NO_FILES: Files = {}
 HUB_NAME = re.compile(r"^[\w-][\w.-]*/[\w-][\w.-]*$")
 
 
@@ -27,6 +29,7 @@ def create(
     stage: str,
     config: Mapping[str, Any],
     inputs: Mapping[str, Input],
+    files: Files = NO_FILES,
     user: User | None,
     preset: str = "",
     name: str = "",
@@ -46,7 +49,7 @@ def create(
         stage=stage,
         name=name.strip() or unused_name(project=project, stage=stage),
         preset=preset,
-        config=check(project=project, stage=stage, config=config, inputs=inputs),
+        config=check(project=project, stage=stage, config=config, inputs=inputs, files=files),
         note=text,
         round=round,
         created_by=user,
@@ -55,25 +58,36 @@ def create(
     run.full_clean(validate_constraints=False)
     try:
         with transaction.atomic():
-            return _save_and_queue(run, inputs)
+            return _save_and_queue(run, inputs, files)
     except IntegrityError:  # the same form, a moment earlier
         return Run.objects.get(project=project, idempotency_key=key)
 
 
-def check(*, project: Project, stage: str, config: Mapping[str, Any], inputs: Mapping[str, Input]) -> dict[str, Any]:
+def check(
+    *,
+    project: Project,
+    stage: str,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, Input],
+    files: Files = NO_FILES,
+) -> dict[str, Any]:
     """The config as it will be stored: complete, checked, without paths. Raises ConfigError naming the field."""
     specs = {spec.name: spec for spec in configs.specs(configs.STAGES[stage])}
     for name, value in inputs.items():
         if name not in specs or not specs[name].input:
             raise ConfigError(name, "is not an input of this stage")
         _check_input(specs[name], value, project=project)
+    for name, file in files.items():
+        if name not in specs or specs[name].input != "file" or file.kind != name or file.project_id != project.pk:
+            raise ConfigError(name, "is not a file of this project for this field")
+    given = {*inputs, *files}
     for name, text in config.items():
-        if name in specs and specs[name].input and name not in inputs:
+        if name in specs and specs[name].input and name not in given:
             _check_text_input(specs[name], text)
     if stage == Stage.GENERATE and "model" not in inputs:
         raise ConfigError("model", "must be given: responses belong to a model")
-    complete = configs.dump(configs.build(stage, {**config, **{name: f"inputs/{name}" for name in inputs}}))
-    return {name: value for name, value in complete.items() if name not in inputs}
+    complete = configs.dump(configs.build(stage, {**config, **{name: f"inputs/{name}" for name in given}}))
+    return {name: value for name, value in complete.items() if name not in given}
 
 
 def unused_name(*, project: Project, stage: str) -> str:
@@ -114,9 +128,10 @@ def changes_from_preset(run: Run) -> dict[str, Any]:
     return {name: preset[name] for name, value in run.config.items() if name in preset and preset[name] != value}
 
 
-def _save_and_queue(run: Run, inputs: Mapping[str, Input]) -> Run:
+def _save_and_queue(run: Run, inputs: Mapping[str, Input], files: Files) -> Run:
     run.save()
     RunInput.objects.bulk_create(_run_input(run, name, value) for name, value in inputs.items())
+    RunFile.objects.bulk_create(RunFile(run=run, name=name, file=file) for name, file in files.items())
     actor = _actor(run.created_by)
     note(run_id=run.pk, from_state="", to_state=State.DRAFT, fence=0, actor=actor)
     transition(run, to=State.QUEUED, actor=actor)
@@ -146,7 +161,8 @@ def _check_text_input(spec: FieldSpec, value: Any) -> None:
     """A person may name a model of the hub, but never a path on the worker's disk."""
     if not value or (spec.input == "model" and (value == "tiny" or HUB_NAME.fullmatch(str(value)))):
         return
-    raise ConfigError(spec.name, "must be a model or a snapshot of this project")
+    what = "a file" if spec.input == "file" else "a model or a snapshot"
+    raise ConfigError(spec.name, f"must be {what} of this project")
 
 
 def _by_person(run: Run, *, to: str, user: User | None, **changes: Any) -> None:

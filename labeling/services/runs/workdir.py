@@ -5,8 +5,8 @@ from typing import Any
 
 from django.conf import settings
 
-from labeling.models import Run, RunInput
-from labeling.services import registry, snapshots
+from labeling.models import EvaluationFile, Run, RunInput
+from labeling.services import evaluation_files, registry, snapshots
 from training.contract import configs
 from training.contract.records import read_snapshot_manifest
 from training.contract.rundir import RunDir, RunDirError, write_json
@@ -21,9 +21,12 @@ def prepare(run: Run) -> RunDir:
     run_dir = run_dir_of(run)
     run_dir.create()
     inputs = list(run.inputs.select_related("snapshot__same_as", "model"))
-    write_json(run_dir.inputs / "hashes.json", {item.name: _fetch(item, run_dir) for item in inputs})
+    files = list(run.files.select_related("file"))
+    found = {item.name: _fetch(item, run_dir) for item in inputs}
+    found |= {given.name: _fetch_file(given.file, run_dir.inputs / given.name) for given in files}
+    write_json(run_dir.inputs / "hashes.json", found)
     if not run_dir.config_path.exists():
-        paths = {item.name: f"inputs/{item.name}" for item in inputs}
+        paths = {name: f"inputs/{name}" for name in found}
         write_json(run_dir.config_path, configs.dump(configs.build(run.stage, run.config | paths)))
     return run_dir
 
@@ -42,7 +45,12 @@ def _fetch(item: RunInput, run_dir: RunDir) -> dict[str, Any]:
     return {"snapshot": str(item.snapshot.uid), "name": item.snapshot.name, "sha256": wanted}
 
 
-def _link(link: Path, folder: Path) -> None:
+def _fetch_file(file: EvaluationFile, link: Path) -> dict[str, Any]:
+    _link(link, evaluation_files.local_path(file))
+    return {"file": str(file.uid), "name": file.filename, "sha256": file.sha256}
+
+
+def _link(link: Path, to: Path) -> None:
     if link.is_symlink():
         link.unlink()
-    link.symlink_to(folder.resolve(), target_is_directory=True)
+    link.symlink_to(to.resolve(), target_is_directory=to.is_dir())

@@ -4,19 +4,18 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from labeling.models import Snapshot, SnapshotDemonstration, SnapshotRanking
-from labeling.services import artifacts
+from labeling.services import artifacts, locks
 from labeling.services.snapshots import text as text_rows
-from labeling.services.snapshots.lifecycle import LOCK_SPACE, SnapshotError
+from labeling.services.snapshots.lifecycle import SnapshotError
 from labeling.services.snapshots.rows import Plan, plan
 from labeling.services.snapshots.tables import Tables
 from training.contract.records import COLUMNS, Row, SnapshotManifest, canonical_line
@@ -36,7 +35,7 @@ _TYPES = {
 
 def build(snapshot_id: int) -> Snapshot | None:
     """Freeze the rows. Returns None when there is nothing to do: built already, or another worker is at it."""
-    with _only_builder(snapshot_id) as is_mine:
+    with locks.alone(locks.Kind.SNAPSHOT, snapshot_id) as is_mine:
         if not is_mine or not _start(snapshot_id):
             return None
         snapshot = Snapshot.objects.get(pk=snapshot_id)
@@ -46,20 +45,6 @@ def build(snapshot_id: int) -> Snapshot | None:
             _fail(snapshot, str(error))
         snapshot.refresh_from_db()
         return snapshot
-
-
-@contextmanager
-def _only_builder(snapshot_id: int) -> Iterator[bool]:
-    """A session-level advisory lock: it goes with the connection, so a killed builder never keeps it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_SPACE, snapshot_id])
-        is_mine = bool(cursor.fetchone()[0])
-    try:
-        yield is_mine
-    finally:
-        if is_mine:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK_SPACE, snapshot_id])
 
 
 def _start(snapshot_id: int) -> bool:

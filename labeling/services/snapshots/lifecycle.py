@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from labeling.models import Project, Snapshot, User
-from labeling.services import artifacts, bell
+from labeling.services import artifacts, bell, locks
 
 FILTERS = ("use_cases", "languages", "datasets", "splits", "since", "until", "with_held_out", "adjudicated", "text_key")
-LOCK_SPACE = 0x504F44  # advisory locks of snapshots: (this, id)
 
 
 class SnapshotError(ValueError):
@@ -61,24 +60,14 @@ def retry(snapshot: Snapshot) -> None:
 
 
 def sweep() -> int:
-    """Ring for every snapshot that waits or whose builder died. A builder holds an advisory lock while it lives."""
+    """Ring for every snapshot that waits or whose builder died. A builder holds a lock while it lives."""
     waiting = list(
         Snapshot.objects.filter(state__in=[Snapshot.State.QUEUED, Snapshot.State.BUILDING]).values_list("pk", flat=True)
     )
-    abandoned = [pk for pk in waiting if not is_being_built(pk)]
+    abandoned = [pk for pk in waiting if not locks.is_held(locks.Kind.SNAPSHOT, pk)]
     for pk in abandoned:
         ring(pk)
     return len(abandoned)
-
-
-def is_being_built(snapshot_id: int) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
-            [LOCK_SPACE, snapshot_id],
-        )
-        return bool(cursor.fetchone()[0])
 
 
 def folder(snapshot: Snapshot) -> Path:

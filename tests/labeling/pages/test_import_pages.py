@@ -12,8 +12,7 @@ from django.urls import reverse
 
 from labeling import jobs
 from labeling.models import ImportBatch, Prompt
-from labeling.services import bell, imports
-from labeling.services.imports import running
+from labeling.services import bell, imports, locks
 
 from ..conftest import People
 from ..imports.conftest import real
@@ -152,12 +151,12 @@ def test_an_import_that_somebody_reads_is_left_alone(bring: Bring) -> None:
     other = connection.copy()
     try:
         with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [running.IMPORT_LOCK, batch.pk])
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [locks.Kind.IMPORT, batch.pk])
         imports.sweep()
         batch.refresh_from_db()
         assert (batch.state, batch.num_rows) == ("running", 0)
         with other.cursor() as cursor:  # not by closing alone: the server may notice that a moment later
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [running.IMPORT_LOCK, batch.pk])
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [locks.Kind.IMPORT, batch.pk])
     finally:
         other.close()
     imports.sweep()
@@ -166,7 +165,7 @@ def test_an_import_that_somebody_reads_is_left_alone(bring: Bring) -> None:
     third = connection.copy()
     try:
         with third.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [running.IMPORT_LOCK, batch.pk])
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [locks.Kind.IMPORT, batch.pk])
             assert cursor.fetchone() == (True,), "a worker lets go of what it has read"
     finally:
         third.close()

@@ -99,7 +99,7 @@ def test_every_stage_has_a_form_that_shows_each_option_of_its_config(
 ) -> None:
     page = manager.get(address("run_new_stage", stage)).content.decode()
     for spec in configs.specs(STAGES[stage]):
-        is_shown = spec.input != "file" and spec.name != "backend" and not spec.name.startswith("server_")
+        is_shown = spec.name != "backend" and not spec.name.startswith("server_")
         assert (f'name="{spec.name}"' in page) == is_shown
 
 

@@ -39,9 +39,9 @@ class SFTConfig(TrainingConfig):
 
     pretraining_fraction: float = option(
         0.0,
-        "Share of each batch that is pretraining text instead of demonstrations. InstructGPT mixes 10 % into the"
-        " model that PPO starts"
-        " from. Needs pretraining text (or 'tiny', which has its own).",
+        "Share of the rows of each batch that is pretraining text instead of demonstrations. Each token counts the same"
+        " in the loss, so pieces of text that are longer than responses weigh more. InstructGPT mixes 10 % into the"
+        " model that PPO starts from. Needs pretraining text (or 'tiny', which has its own).",
         group="data",
         min=0.0,
         max=0.9,
@@ -72,7 +72,11 @@ class SFTConfig(TrainingConfig):
         max=1000,
     )
     batch_size: int = option(
-        8, "Demonstrations per optimiser step (InstructGPT: 32).", group="optimisation", min=1, max=4096
+        8,
+        "Demonstrations per optimiser step, mixed-in pieces of text included (InstructGPT: 32).",
+        group="optimisation",
+        min=1,
+        max=4096,
     )
     micro_batch_size: int = option(
         8,
