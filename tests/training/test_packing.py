@@ -121,6 +121,8 @@ def test_a_row_that_is_too_long_a_window_and_another_precision_go_in_groups(monk
     assert not row_attention.is_possible(rows, query, window=4, softcap=None)
     assert not row_attention.is_possible(rows, query, window=None, softcap=30.0)
     assert not row_attention.is_possible(rows, query.bfloat16(), window=None, softcap=None)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not row_attention.is_possible(rows, query, window=None, softcap=None)
 
 
 def test_the_last_layer_computes_the_tokens_that_are_read_alone() -> None:

@@ -74,7 +74,7 @@ def _value_and_derivative(given: Tensor) -> Tensor:
         torch.add(scale, q, alpha=SCALE * CUBE, out=s).mul_(x).tanh_()
         torch.mul(x, torch.add(half, s, alpha=0.5, out=s), out=y)
         torch.add(2 * scale, q, alpha=6 * SCALE * CUBE, out=q).mul_(y)
-        torch.add(s, q, out=x).addcmul_(q, s, value=-1)
+        torch.addcmul(q, q, s, value=-1, out=x).add_(s)  # in this order: q can be much larger than s
     return value
 
 
