@@ -112,9 +112,9 @@ def activations_per_token(shape: Shape, *, is_bf16: bool) -> int:
     """Bytes that one layer keeps per token for its backward pass.
 
     Attention keeps queries, keys and values of all heads, its output and a copy of that. A plain block (GPT-2) keeps
-    the input of both fused norms, what its four matrices read, and the input of its GELU. A gated block (Llama and
-    kin) keeps more: a norm of several operations keeps its input and the normalised numbers in fp32, and under autocast
-    every matrix keeps a bf16 copy of its own of what it reads.
+    the input of both fused norms, what its four matrices read, and for its GELU as much as that reads. A gated block
+    (Llama and kin) keeps more: a norm of several operations keeps its input and the normalised numbers in fp32, and
+    under autocast every matrix keeps a bf16 copy of its own of what it reads.
     """
     small = BF16 if is_bf16 else FP32
     attention = 5 * small * shape.heads
