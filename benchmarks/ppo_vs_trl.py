@@ -4,7 +4,8 @@
 
 TRL 1.12 is the last release with PPOTrainer. Both start from the same folders, sample 64 episodes an update and learn
 from them in four minibatches, on the same number of threads. A neutral judge (transformers' own sampler) then scores
-both policies on held-out prompts: the reward model's score, the true preference, and the exact KL from the SFT policy.
+both policies after equal episodes, on held-out prompts: the reward model's score, the true preference, and the exact KL
+from the SFT policy.
 docs/benchmarks.md explains the columns, and where the two recipes differ.
 """
 
@@ -14,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,11 @@ class Measured:
     rows: list[dict[str, float]]
     policy: Path
 
+    @property
+    def episodes(self) -> int:
+        """How many the policy has learnt from."""
+        return len(self.rows) * int(RECIPE["batch_size"])
+
 
 def main() -> int:
     args = _arguments()
@@ -58,7 +65,7 @@ def main() -> int:
         say("training the starting point")
         world = worlds.prepare(Path(name), model=args.model, quick=args.quick)
         bench = Bench(folder=Path(name), world=world, interpreter=interpreter, threads=args.threads, model=args.model)
-        start = judge(world.policy, world)
+        start = judge(world.policy, world, kl_coef=RECIPE["kl_coef"])
         rows = [row for epochs in args.inner_epochs for row in bench.compare(epochs, args.updates, rounds=args.rounds)]
     print_table(rows, start)
     summary = _summary(rows, start, threads=args.threads)
@@ -89,7 +96,15 @@ class Bench:
                 f"{side} {RECIPE['batch_size'] / each[-1].update_s:.1f}/s" for side, each in found.items()
             )
             say(f"{epochs} inner epochs, round {number}: {speeds}")
-        return [_row(side, epochs, each, judge(each[0].policy, self.world)) for side, each in found.items()]
+        return [_row(side, epochs, each, self.frontier(each)) for side, each in found.items()]
+
+    def frontier(self, rounds: list[Measured]) -> list[dict[str, float]]:
+        """What the judge says of the policy after so many episodes, of each length of a round once."""
+        trained = {one.episodes: one.policy for one in reversed(rounds)}
+        return [
+            {"episodes": episodes} | judge(policy, self.world, kl_coef=RECIPE["kl_coef"])
+            for episodes, policy in sorted(trained.items())
+        ]
 
     def run_theirs(self, epochs: int, updates: int, number: int) -> Measured:
         saved = self.folder / f"theirs-{epochs}-{number}"
@@ -173,7 +188,7 @@ def _measured(found: dict[str, Any], policy: Path, *, learn_flops: float) -> Mea
     )
 
 
-def _row(side: str, epochs: int, rounds: list[Measured], judged: dict[str, float]) -> dict[str, Any]:
+def _row(side: str, epochs: int, rounds: list[Measured], frontier: list[dict[str, float]]) -> dict[str, Any]:
     """Times of the fastest round, everything else of the first, which is the whole training."""
     best = min(rounds, key=lambda one: one.update_s)
     return {
@@ -186,13 +201,12 @@ def _row(side: str, epochs: int, rounds: list[Measured], judged: dict[str, float
         "peak_mib": rounds[0].peak_mib,
         "curve": rounds[0].rows,
         **{f"{part}_share": share for part, share in best.shares.items()},
-        **{f"judged_{name}": value for name, value in judged.items()},
-        "judged_objective": judged["reward"] - RECIPE["kl_coef"] * judged["kl"],
+        "frontier": frontier,
     }
 
 
 def print_table(rows: list[dict[str, Any]], start: dict[str, float]) -> None:
-    columns = (
+    speed = (
         ("", "side", "{}"),
         ("inner epochs", "inner_epochs", "{}"),
         ("episodes/s", "episodes_per_s", "{:.1f}"),
@@ -203,16 +217,32 @@ def print_table(rows: list[dict[str, Any]], start: dict[str, float]) -> None:
         ("of limit", "limit_share", "{:.0%}"),
         ("training MiB", "memory_mib", "{:.0f}"),
         ("peak MiB", "peak_mib", "{:.0f}"),
-        ("reward", "judged_reward", "{:.2f}"),
-        ("vowels", "judged_vowels", "{:.3f}"),
-        ("KL", "judged_kl", "{:.2f}"),
-        ("reward − β·KL", "judged_objective", "{:.2f}"),
     )
+    judged = (
+        ("", "side", "{}"),
+        ("inner epochs", "inner_epochs", "{}"),
+        ("episodes", "episodes", "{}"),
+        ("reward", "reward", "{:.2f}"),
+        ("vowels", "vowels", "{:.3f}"),
+        ("KL", "kl", "{:.2f}"),
+        ("tokens", "tokens", "{:.1f}"),
+        ("reward − β·KL", "objective", "{:.2f}"),
+        ("±", "objective_error", "{:.2f}"),
+    )
+    _print(speed, rows)
+    points = [{"side": "SFT", "inner_epochs": "", "episodes": 0} | start]
+    points += [
+        {"side": row["side"], "inner_epochs": row["inner_epochs"]} | point for row in rows for point in row["frontier"]
+    ]
+    _print(judged, points)
+
+
+def _print(columns: Sequence[tuple[str, str, str]], rows: Sequence[dict[str, Any]]) -> None:
     print("| " + " | ".join(title for title, _, _ in columns) + " |")
     print("|" + "---|" * len(columns))
     for row in rows:
         print("| " + " | ".join(shape.format(row[key]) for _, key, shape in columns) + " |")
-    print(f"SFT policy: reward {start['reward']:.2f}, vowels {start['vowels']:.3f}, KL 0")
+    print()
 
 
 def _summary(rows: list[dict[str, Any]], start: dict[str, float], *, threads: int) -> dict[str, Any]:
@@ -224,7 +254,7 @@ def _summary(rows: list[dict[str, Any]], start: dict[str, float], *, threads: in
         "limit_share": ours["limit_share"],
         "memory_ratio": ours["memory_mib"] / theirs["memory_mib"],
         "peak_ratio": ours["peak_mib"] / theirs["peak_mib"],
-        "objective_difference": ours["judged_objective"] - theirs["judged_objective"],
+        "objective_difference": ours["frontier"][-1]["objective"] - theirs["frontier"][-1]["objective"],
         "inner_epochs": ours["inner_epochs"],
         "threads": threads,
         "start": start,

@@ -14,8 +14,8 @@ from trl_peer import rankings, worlds
 
 
 @torch.no_grad()
-def judge(policy: Path, world: worlds.World, *, seed: int = 77) -> dict[str, float]:
-    """Means over one response to each held-out prompt."""
+def judge(policy: Path, world: worlds.World, *, kl_coef: float, seed: int = 77) -> dict[str, float]:
+    """Means over one response to each held-out prompt; `objective` is reward − β·KL, with its standard error."""
     tokenizer = AutoTokenizer.from_pretrained(world.policy, padding_side="left")
     model, reference = (AutoModelForCausalLM.from_pretrained(folder).eval() for folder in (policy, world.policy))
     reward = AutoModelForSequenceClassification.from_pretrained(world.reward, num_labels=1).eval()
@@ -38,12 +38,16 @@ def judge(policy: Path, world: worlds.World, *, seed: int = 77) -> dict[str, flo
         torch.log_softmax(each(**inputs).logits[:, width - 1 : -1].float(), dim=-1) for each in (model, reference)
     )
     kl = ((ours.exp() * (ours - theirs)).sum(-1) * mask[:, width:]).sum(1)
+    del ours, theirs
     texts = [tokenizer.decode(row[width:], skip_special_tokens=True) for row in rows]
     scores: Any = reward(**inputs).logits[:, 0]
+    objective = scores - kl_coef * kl
     return {
         "reward": float(scores.mean()),
         "vowels": sum(map(rankings.vowel_share, texts)) / len(texts),
         "kl": float(kl.mean()),
+        "objective": float(objective.mean()),
+        "objective_error": float(objective.std() / len(objective) ** 0.5),
         "tokens": float(mask[:, width:].sum(1).float().mean()),
     }
 
@@ -57,4 +61,5 @@ def _held_out(world: worlds.World) -> list[str]:
 if __name__ == "__main__":
     import sys
 
-    print(json.dumps(judge(Path(sys.argv[1]), worlds.World(*map(Path, sys.argv[2:6])))))
+    given = worlds.World(*map(Path, sys.argv[2:6]))
+    print(json.dumps(judge(Path(sys.argv[1]), given, kl_coef=float(sys.argv[6]))))

@@ -10,8 +10,16 @@ import transformers
 from torch import Tensor
 
 from tests.training.test_tree import CONFIGS, TEXT, all_in_fp64  # noqa: F401  # a fixture
-from training.engine import last_layer, packing, scoring
+from training.engine import last_layer, packing, row_attention, scoring
 from training.engine.attention import FAMILIES
+
+
+@pytest.fixture(params=["row by row", "in groups"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The two ways to compute attention: of short rows on a CPU, and of all others."""
+    if request.param == "in groups":
+        monkeypatch.setattr(row_attention, "LONGEST", 0)
+    return str(request.param)
 
 
 def causal_model(family: str) -> Any:
@@ -56,19 +64,21 @@ def largest_difference(family: str, *, seed: int = 0) -> float:
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES & CONFIGS.keys()))
-@pytest.mark.usefixtures("all_in_fp64")
+@pytest.mark.usefixtures("all_in_fp64", "way")
 def test_packing_changes_neither_the_loss_nor_a_gradient(family: str) -> None:
     for seed in range(2):
         bound = 2e-6 if family == "gemma2" else 1e-12  # transformers' own attention of Gemma 2 has an fp32 softmax
         assert largest_difference(family, seed=seed) < bound
 
 
+@pytest.mark.usefixtures("way")
 def test_a_row_that_sees_its_neighbour_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     layout_of = packing.layout_of
+    monkeypatch.setattr(row_attention, "LONGEST", 2 * row_attention.LONGEST)  # of all rows as one
 
     def leaking(lengths: list[int], *, device: Any = "cpu") -> packing.Layout:
         right, joined = layout_of(lengths, device=device), layout_of([sum(lengths)], device=device)
-        return packing.Layout(lengths=right.lengths, starts_B=right.starts_B, groups=joined.groups, back_T=None)
+        return replace(right, groups=joined.groups, back_T=None, rows=joined.rows)
 
     monkeypatch.setattr(packing, "layout_of", leaking)
     assert largest_difference("gpt2") > 1e-3
@@ -80,8 +90,39 @@ def test_a_reader_that_sees_one_token_too_many_would_be_noticed(monkeypatch: pyt
     def further(self: last_layer.Readers, width: int, window: int | None) -> Tensor:
         return mask(replace(self, position_GR=self.position_GR + 1), width, window)
 
+    monkeypatch.setattr(row_attention, "LONGEST", 0)
+    assert largest_difference("gpt2") < 1e-6
     monkeypatch.setattr(last_layer.Readers, "mask", further)
     assert largest_difference("gpt2") > 1e-3
+
+
+def test_a_reader_of_a_row_that_sees_one_token_too_many_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    triu = Tensor.triu
+    monkeypatch.setattr(Tensor, "triu", lambda self, diagonal: triu(self, diagonal + 1))
+    assert largest_difference("gpt2") > 1e-3
+
+
+@pytest.mark.usefixtures("all_in_fp64")
+def test_a_row_that_is_too_long_a_window_and_another_precision_go_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    attend = packing.attend
+    monkeypatch.setattr(packing, "attend", lambda *args, **named: asked.append(1) or attend(*args, **named))
+    model, batch = causal_model("gpt2"), some_episodes(0)
+    packing.enable(model)
+    expected = scoring.response_logprobs(model, batch, temperature=1.0)
+    assert not asked
+    longest = int(batch.attention_mask_BT.sum(dim=1).amax())
+    monkeypatch.setattr(row_attention, "LONGEST", longest - 1)
+    torch.testing.assert_close(scoring.response_logprobs(model, batch, temperature=1.0), expected)
+    assert asked
+    rows = row_attention.rows_of([3, 5])
+    query = torch.zeros(1, 2, 8, 4)
+    assert row_attention.is_possible(rows, query, window=5, softcap=None)
+    assert not row_attention.is_possible(rows, query, window=4, softcap=None)
+    assert not row_attention.is_possible(rows, query, window=None, softcap=30.0)
+    assert not row_attention.is_possible(rows, query.bfloat16(), window=None, softcap=None)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not row_attention.is_possible(rows, query, window=None, softcap=None)
 
 
 def test_the_last_layer_computes_the_tokens_that_are_read_alone() -> None:

@@ -158,6 +158,22 @@ def test_micro_batches_give_the_gradient_of_the_whole_minibatch() -> None:
     torch.testing.assert_close(found[0], found[1], atol=1e-6, rtol=1e-4)
 
 
+def test_the_graph_of_the_policy_is_gone_before_the_value_function_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = make_models()
+    batch, plan = collect(models, 0, micro_batch_size=8)
+    has_learnt: list[bool] = []
+    response_values = scoring.response_values
+
+    def read(model: Any, rows: scoring.Episodes) -> torch.Tensor:
+        has_learnt.append(all(parameter.grad is not None for parameter in models.policy.parameters()))
+        models.policy.zero_grad(set_to_none=True)
+        return response_values(model, rows)
+
+    monkeypatch.setattr(learner, "response_values", read)
+    make_learner(models)._accumulate_ppo(batch, plan[0])
+    assert has_learnt == [True, True]
+
+
 def test_a_plan_visits_every_row_once_and_is_the_same_for_the_same_seed() -> None:
     plan = experience.make_plan(10, minibatch_size=4, micro_batch_size=3, seed=5)
     assert [[len(rows) for rows in minibatch] for minibatch in plan] == [[3, 1], [3, 1], [2]]

@@ -29,6 +29,9 @@ Figures = dict[str, float]
 Parameters = Sequence[Tensor]
 _ANY_ROW: Final = torch.zeros(1, dtype=torch.long)
 
+LARGEST: Final = ("ppo/ratio_error",)
+"""Figures of which the largest counts; of the others the mean over tokens."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LearningRule:
@@ -94,46 +97,52 @@ class Learner:
         num_tokens = self.processes.sum(sum(int(batch.episodes.mask_BR[rows].sum()) for rows in minibatch))
         figures: Figures = {}
         for rows, factor in sharding.evened(self.policy, minibatch, self.processes, spare=_ANY_ROW):
-            loss, part = self._ppo_loss(batch, rows)
             share = int(batch.episodes.mask_BR[rows].sum()) / num_tokens
-            if not bool(torch.isfinite(loss)):
-                raise NonFiniteError("the PPO loss is not finite", _tensors(batch, minibatch))
-            (loss * (share * factor)).backward()  # type: ignore[no-untyped-call]
-            for name, value in part.items() if factor else ():
-                worst = name == "ppo/ratio_error"
-                figures[name] = max(figures.get(name, 0.0), value) if worst else figures.get(name, 0.0) + share * value
-        return self.processes.sum_figures(figures, largest=("ppo/ratio_error",))
+            for loss_of in (self._policy_loss, self._value_loss):  # in turn: one graph's activations at a time
+                loss, part = loss_of(batch, rows)
+                if not bool(torch.isfinite(loss)):
+                    raise NonFiniteError("the PPO loss is not finite", _tensors(batch, minibatch))
+                (loss * (share * factor)).backward()  # type: ignore[no-untyped-call]
+                if factor:
+                    _add(figures, part, share)
+        return self.processes.sum_figures(figures, largest=LARGEST)
 
-    def _ppo_loss(self, batch: Experience, rows: Tensor) -> tuple[Tensor, Figures]:
+    def _policy_loss(self, batch: Experience, rows: Tensor) -> tuple[Tensor, Figures]:
         part = batch.episodes.rows(rows)
         width = part.mask_BR.shape[1]
         with self.autocast():
             logprobs_BR = asked(self.policy, response_logprobs, part, temperature=self.rule.temperature)
-            values_BR = asked(self.value, response_values, part)
-        policy = policy_loss(
+        found = policy_loss(
             logprobs_BR,
             batch.old_logprobs_BR[rows, :width],
             batch.advantages_BR[rows, :width],
             part.mask_BR,
             clip=self.rule.clip_range,
         )
-        value = value_loss(
+        return found.loss, {
+            "ppo/policy_loss": float(found.loss.detach()),
+            "ppo/policy_clip_fraction": float(found.clip_fraction),
+            "ppo/approx_kl": float(found.approx_kl),
+            "ppo/ratio": float(found.ratio_mean),
+            "ppo/ratio_error": float(found.ratio_max_error),
+        }
+
+    def _value_loss(self, batch: Experience, rows: Tensor) -> tuple[Tensor, Figures]:
+        part = batch.episodes.rows(rows)
+        width = part.mask_BR.shape[1]
+        with self.autocast():
+            values_BR = asked(self.value, response_values, part)
+        found = value_loss(
             values_BR,
             batch.old_values_BR[rows, :width],
             batch.returns_BR[rows, :width],
             part.mask_BR,
             clip=self.rule.value_clip_range,
         )
-        figures = {
-            "ppo/policy_loss": float(policy.loss.detach()),
-            "ppo/value_loss": float(value.loss.detach()),
-            "ppo/policy_clip_fraction": float(policy.clip_fraction),
-            "ppo/value_clip_fraction": float(value.clip_fraction),
-            "ppo/approx_kl": float(policy.approx_kl),
-            "ppo/ratio": float(policy.ratio_mean),
-            "ppo/ratio_error": float(policy.ratio_max_error),
+        return self.rule.value_coef * found.loss, {
+            "ppo/value_loss": float(found.loss.detach()),
+            "ppo/value_clip_fraction": float(found.clip_fraction),
         }
-        return policy.loss + self.rule.value_coef * value.loss, figures
 
     def _accumulate_ptx(self, text: Episodes, *, measure_ratio: bool) -> Figures:
         """Add γ times the gradient of the pretraining loss to the policy's PPO gradient, over all processes."""
@@ -198,6 +207,13 @@ def _gradient(parameter: Tensor) -> Tensor:
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
     return parameter.grad
+
+
+def _add(figures: Figures, part: Figures, share: float) -> None:
+    """Take up the figures of a micro-batch that holds this share of the tokens."""
+    for name, value in part.items():
+        known = figures.get(name, 0.0)
+        figures[name] = max(known, value) if name in LARGEST else known + share * value
 
 
 def _mean_figures(steps: Sequence[Figures]) -> Figures:

@@ -100,21 +100,20 @@ def shape_of(model: Any) -> Shape:
 
 
 def needed(shape: Shape, plan: Plan) -> Memory:
-    """What a run of `plan` needs on each of its processes. PPO learns two models and keeps two frozen ones; with
-    adapters the frozen ones are the same weights. Its policy and its value model run in one graph."""
+    """What a run of `plan` needs on each of its processes. PPO learns two models, one after the other, and keeps two
+    frozen ones; with adapters the frozen ones are the same weights."""
     num_models = 2 if plan.stage == "ppo" else 1
     num_frozen = 2 if plan.stage == "ppo" and not plan.lora_rank else 0
     adapters = plan.lora_rank * shape.adapter_width
     learned = adapters if plan.lora_rank else shape.num_parameters
     scored = 0 if plan.stage == "reward" else min(plan.scored, CHUNK_TOKENS)
-    one, logits = _activations(shape, plan), scored * shape.vocabulary * LOGIT_BYTES
     return Memory(
         weights=FP32 * ((num_models + num_frozen) * shape.num_parameters + num_models * adapters),
         gradients=num_models * FP32 * learned,
         optimizer=num_models * 2 * FP32 * learned,
         average=FP32 * learned if plan.stage == "ppo" else 0,
-        activations=num_models * one,
-        logits=max(0, logits - one) if plan.stage == "ppo" else logits,  # by then the value model's are gone
+        activations=_activations(shape, plan),
+        logits=scored * shape.vocabulary * LOGIT_BYTES,
         update=FP32 * learned if plan.is_gpu else 0,  # Adam's denominators of all weights at once
     )
 
@@ -123,9 +122,10 @@ def activations_per_token(shape: Shape, *, is_bf16: bool) -> int:
     """Bytes that one layer keeps per token for its backward pass.
 
     Attention keeps queries, keys and values of all heads, its output and a copy of that. A plain block (GPT-2) keeps
-    the input of both fused norms, what its four matrices read, and the input of its GELU. A gated block (Llama and
-    kin) keeps more: a norm of several operations keeps its input and the normalised numbers in fp32, and under autocast
-    every matrix keeps a bf16 copy of its own of what it reads. Norms of queries and keys keep the same as those.
+    the input of both fused norms, what its four matrices read, and for its GELU as much as that reads. A gated block
+    (Llama and kin) keeps more: a norm of several operations keeps its input and the normalised numbers in fp32, and
+    under autocast every matrix keeps a bf16 copy of its own of what it reads. Norms of queries and keys keep the same
+    as those.
     """
     small = BF16 if is_bf16 else FP32
     attention = 5 * small * shape.heads

@@ -19,11 +19,12 @@ from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
 )
-from transformers.activations import NewGELUActivation
+from transformers.activations import GELUTanh, NewGELUActivation
 from transformers.utils import is_liger_kernel_available
 
 from training.contract.configs import ConfigError, TrainingConfig
 from training.engine import adapters
+from training.engine.gelu import TanhGELU
 from training.engine.text import Text
 
 
@@ -226,10 +227,11 @@ def _load(auto_class: Any, model: str, text: Text, **options: Any) -> Any:
 
 
 def _fuse_gelu(model: Any) -> None:
-    """GPT-2's GELU as one kernel instead of eight: the same function, equal up to rounding."""
+    """GELU by its tanh formula (GPT-2, Gemma) as one function instead of eight: the same, equal up to rounding."""
     for module in model.modules():
-        if isinstance(getattr(module, "act", None), NewGELUActivation):
-            module.act = nn.GELU(approximate="tanh")
+        for name in ("act", "act_fn"):
+            if isinstance(getattr(module, name, None), NewGELUActivation | GELUTanh):
+                setattr(module, name, TanhGELU())
 
 
 def _head(reward: Any) -> nn.Linear:

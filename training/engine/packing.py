@@ -1,9 +1,9 @@
 """Rows without padding: several rows stand one after the other in one packed row, and none sees another.
 
 Position ids start anew with every row. What joins tokens is attention alone, so attention alone is ours: rows of about
-the same length are laid beside each other for it (padded on the right, where causal attention never looks), and
-everything else in the model computes tokens only. Nothing is computed over all T² cells of the packed row, and no
-weight depends on what else is packed beside it.
+the same length are laid beside each other for it (padded on the right, where causal attention never looks), on a CPU it
+goes row by row (`training.engine.row_attention`), and everything else in the model computes tokens only. Nothing is
+computed over all T² cells of the packed row, and no weight depends on what else is packed beside it.
 
 A model's own code runs unchanged; it finds `packed_attention` under the name `NAME` and hands it the layout, which
 travels as a keyword through the forward pass (so that a recomputed one, under gradient checkpointing, sees it too).
@@ -25,6 +25,7 @@ from transformers.masking_utils import sdpa_mask
 from training.engine import last_layer
 from training.engine.attention import attend, for_all_heads, why_not
 from training.engine.last_layer import Harvest, Readers, Reading
+from training.engine.row_attention import Row, attend_rows, is_possible, rows_of
 
 NAME: Final = "podium_packed"
 ALIKE: Final = 0.75
@@ -59,6 +60,8 @@ class Layout:
     back_T: Tensor | None  # where each token's output stands in the groups' outputs, one after the other
     read_N: Tensor | None = None  # the tokens whose last hidden states are wanted; None: all
     readers: tuple[Readers, ...] = ()  # of each group
+    rows: tuple[Row, ...] = ()  # on a CPU, unless a row is too long
+    reading_rows: tuple[Row, ...] = ()  # the same where only the N tokens look
 
 
 def enable(model: Any) -> None:
@@ -111,7 +114,7 @@ def hidden(model: Any, input_ids_BT: Tensor, mask_BT: Tensor, *, places_BR: Tens
     read_N = (layout.starts_B[:, None] + places_BR)[read_BR]
     different_N = torch.unique(read_N)
     if len(different_N) < FEW * sum(layout.lengths):
-        layout = replace(layout, read_N=different_N, readers=_readers(layout, different_N))
+        layout = _read_at(layout, different_N)
     positions_BT = (mask_BT.long().cumsum(dim=1) - 1)[mask_BT]
     # Four dimensions: the model takes the mask as it is and builds none of T² cells. It is never read.
     unread = torch.zeros((1, 1, 1, 1), dtype=torch.bool, device=input_ids_BT.device)
@@ -132,9 +135,14 @@ def layout_of(lengths: Sequence[int], *, device: Any = "cpu") -> Layout:
         raise ValueError("a packed row has no token")
     lengths_B = torch.tensor(lengths)
     starts_B = lengths_B.cumsum(0) - lengths_B
+    known: dict[str, Any] = {
+        "lengths": tuple(lengths),
+        "starts_B": starts_B.to(device),
+        "rows": rows_of(lengths) if torch.device(device).type == "cpu" else (),
+    }
     if len(set(lengths)) == 1:
         group = Group(num_rows=len(lengths), width=lengths[0], gather_GW=None)
-        return Layout(lengths=tuple(lengths), starts_B=starts_B.to(device), groups=(group,), back_T=None)
+        return Layout(groups=(group,), back_T=None, **known)
     groups, kept, offset = [], [], 0
     for rows in _alike(lengths):
         width = max(lengths[row] for row in rows)
@@ -150,7 +158,7 @@ def layout_of(lengths: Sequence[int], *, device: Any = "cpu") -> Layout:
     back_T = torch.empty(sum(lengths), dtype=torch.long)
     for tokens, places in kept:
         back_T[tokens] = places
-    return Layout(lengths=tuple(lengths), starts_B=starts_B.to(device), groups=tuple(groups), back_T=back_T.to(device))
+    return Layout(groups=tuple(groups), back_T=back_T.to(device), **known)
 
 
 def packed_attention(
@@ -197,6 +205,9 @@ def _from_all(
     softcap: float | None,
 ) -> Tensor:
     """Attention of every token; query [1, H, T, D], result [1, T, H, D]."""
+    if is_possible(packed.rows, query, window=window, softcap=softcap):
+        key, value = (for_all_heads(tensor, query) for tensor in (key, value))
+        return attend_rows(query, key, value, packed.rows, scaling=scaling)
     tokens = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
     outputs = []
     for group in packed.groups:
@@ -213,6 +224,10 @@ def _from_readers(
     reading: Reading, query: Tensor, *, scaling: float | None, window: int | None, softcap: float | None
 ) -> Tensor:
     """Attention of the tokens that are read alone; query [1, H, N, D], result [1, N, H, D]."""
+    rows = reading.layout.reading_rows
+    if is_possible(rows, query, window=window, softcap=softcap):
+        key, value = (for_all_heads(tensor, query) for tensor in (reading.key, reading.value))
+        return attend_rows(query, key, value, rows, scaling=scaling)
     query_NHD, key_THD, value_THD = (tensor[0].transpose(0, 1) for tensor in (query, reading.key, reading.value))
     outputs, own = [], []
     for group, some in zip(reading.layout.groups, reading.readers, strict=True):
@@ -225,6 +240,12 @@ def _from_readers(
         own.append(some.own_N)
     back_N = torch.cat(own).argsort()
     return torch.cat(outputs).index_select(0, back_N)[None]
+
+
+def _read_at(layout: Layout, read_N: Tensor) -> Layout:
+    """The same rows, of which these tokens alone are read; different ones, in rising order."""
+    reading_rows = rows_of(layout.lengths, read_N) if layout.rows else ()
+    return replace(layout, read_N=read_N, readers=_readers(layout, read_N), reading_rows=reading_rows)
 
 
 def _readers(layout: Layout, read_N: Tensor) -> tuple[Readers, ...]:

@@ -1,0 +1,82 @@
+"""GELU by its tanh formula (GPT-2's `gelu_new`, Gemma's), several times faster on a CPU than torch's own kernel.
+
+torch's kernel spends most of its time in a tanh of its own. Here the formula is written out in plain operations, over
+pieces that stay in the processor's cache, and the derivative is made beside the value while all that it needs is at
+hand, so that the backward pass is one product. It takes the place of the input, which nothing needs any more.
+
+    u(x) = √(2/π) · (x + 0.044715 x³)     y = x · s     s = (1 + tanh u)/2     y′ = s + x · s · (1 − s) · 2u′
+"""
+
+import math
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+SCALE: Final = math.sqrt(2 / math.pi)
+CUBE: Final = 0.044715
+PIECE: Final = 1 << 16
+"""Numbers computed at a time: the handful of buffers of one piece fit the second-level cache."""
+
+
+class TanhGELU(nn.Module):
+    """`torch.nn.GELU(approximate="tanh")`, equal up to rounding, between two layers that do not look at its input.
+
+    On a CPU the input is overwritten. Autograd refuses to go through whatever had kept it for its backward pass; a leaf
+    is left alone.
+    """
+
+    def forward(self, given: Tensor) -> Tensor:
+        if given.device.type != "cpu" or given.dtype not in (torch.float32, torch.float64):
+            return gelu(given, approximate="tanh")
+        given = given.clone() if given.is_leaf and given.requires_grad else given.contiguous()
+        if torch.is_grad_enabled() and given.requires_grad:
+            result: Tensor = _WithDerivative.apply(given)  # type: ignore[no-untyped-call]
+            return result
+        return _value(given)
+
+
+class _WithDerivative(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, given: Tensor) -> Tensor:
+        value = _value_and_derivative(given)
+        ctx.save_for_backward(given.detach())
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        (derivative,) = ctx.saved_tensors
+        result: Tensor = derivative.mul_(gradient)
+        return result
+
+
+def _value(given: Tensor) -> Tensor:
+    """The value, in place of the input."""
+    scale, half = given.new_tensor(SCALE), given.new_tensor(0.5)
+    share = given.new_empty(min(PIECE, given.numel()))
+    for x in _pieces(given):
+        s = share[: len(x)]
+        torch.mul(x, x, out=s)
+        torch.add(scale, s, alpha=SCALE * CUBE, out=s).mul_(x).tanh_()
+        x.mul_(torch.add(half, s, alpha=0.5, out=s))
+    return given
+
+
+def _value_and_derivative(given: Tensor) -> Tensor:
+    """The value, and the derivative in place of the input."""
+    value = torch.empty_like(given)
+    scale, half = given.new_tensor(SCALE), given.new_tensor(0.5)
+    square, share = (given.new_empty(min(PIECE, given.numel())) for _ in range(2))
+    for x, y in zip(_pieces(given), _pieces(value), strict=True):
+        q, s = square[: len(x)], share[: len(x)]
+        torch.mul(x, x, out=q)
+        torch.add(scale, q, alpha=SCALE * CUBE, out=s).mul_(x).tanh_()
+        torch.mul(x, torch.add(half, s, alpha=0.5, out=s), out=y)
+        torch.add(2 * scale, q, alpha=6 * SCALE * CUBE, out=q).mul_(y)
+        torch.addcmul(q, q, s, value=-1, out=x).add_(s)  # in this order: q can be much larger than s
+    return value
+
+
+def _pieces(tensor: Tensor) -> tuple[Tensor, ...]:
+    return torch.split(tensor.view(-1), PIECE)
