@@ -146,5 +146,5 @@ class SnapshotAdmin(ReadOnlyAdmin):
     list_select_related = ["project"]
 
 
-for _row in (models.Guideline, models.Skip, models.Round, models.RunEvent):
+for _row in (models.Guideline, models.Skip, models.Round, models.RunEvent, models.ModelEvent):
     admin.site.register(_row, ReadOnlyAdmin)
