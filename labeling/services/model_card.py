@@ -68,7 +68,7 @@ def _about(model: Model, itself: Ancestor) -> str:
         "SHA-256 of its files": f"`{model.sha256}`" if model.sha256 else "no files here",
     }
     note = f"\n\n{_plain(model.note)}" if model.note else ""
-    return _table(["", ""], [[name, value] for name, value in facts.items()]) + note
+    return _table(["What", "Value"], [[name, value] for name, value in facts.items()]) + note
 
 
 def _how_to_use(model: Model) -> str:

@@ -121,7 +121,9 @@ def is_at_its_end(page: Page) -> bool:
 
 def read_at(page: Page, key: str, share: float) -> None:
     """Put the pointer over a chart, at this share of its width."""
-    box = curve(page, key).locator(".u-over").bounding_box()
+    over = curve(page, key).locator(".u-over")
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
     page.mouse.move(box["x"] + box["width"] * share, box["y"] + box["height"] / 2)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from labeling.services.lineage.graph import Graph, Node
 
-WIDTH, HEIGHT = 172, 48
+WIDTH, HEIGHT = 188, 48
 GAP_X, GAP_Y, PAD = 52, 14, 8
 #: These stand in the last column, wherever their data was frozen.
 LAST: Final = ("labeler", "guideline")

@@ -132,7 +132,8 @@ export class Chart {
     if (this.isLog && !num) return undefined;
     const note = document.createElement("p");
     note.className = "muted small";
-    note.textContent = this.isLog ? `${num} values at or below 0 have no place on a log scale.` : "Nothing above 0, so the scale is linear.";
+    const lost = num === 1 ? "1 value at or below 0 has" : `${num} values at or below 0 have`;
+    note.textContent = this.isLog ? `${lost} no place on a log scale.` : "Nothing above 0, so the scale is linear.";
     this.box.append(note);
     return note;
   }

@@ -414,10 +414,10 @@ def test_a_run_taken_back_in_the_moment_of_its_end_stays_in_the_queue(
     run = make_run()
     conclude = supervision._conclude
 
-    def too_late(*arguments: Any) -> None:
+    def too_late(*arguments: Any, **named: Any) -> None:
         changed = {"owner": "", "lease_until": None, "queued_at": Now()}
         Run.objects.filter(pk=run.pk).update(state="queued", **changed)
-        conclude(*arguments)
+        conclude(*arguments, **named)
 
     monkeypatch.setattr(supervision, "_conclude", too_late)
     runs.work(run.pk)
