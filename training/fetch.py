@@ -9,6 +9,7 @@ cannot be used is refused here. Pickles and code of the model's own are never re
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -116,8 +117,7 @@ def _files_of(path: Path) -> Iterator[Member]:
             continue
         if entry.is_symlink() or not entry.is_file():
             raise ModelFilesError(f"{entry.name} is a link or a folder. A model's files lie side by side.")
-        place = Path(entry.path)
-        yield Member(entry.name, entry.stat().st_size, lambda place=place: place.open("rb"))  # type: ignore[misc]
+        yield Member(entry.name, entry.stat().st_size, partial(open, entry.path, "rb"))
 
 
 def _check_size(num_bytes: int, max_bytes: int) -> None:

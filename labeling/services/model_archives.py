@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 from labeling.models import Model
 from labeling.services import artifacts, model_card
@@ -15,10 +15,10 @@ CARD = "README.md"
 def stream(model: Model) -> Iterator[bytes]:
     """The zip's bytes: the model's files, and its card as README.md. Nothing is compressed: weights do not shrink."""
     out = _Sink()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:  # type: ignore[call-overload]
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name in names(model):
             with artifacts.storage().open(f"{model.storage_key}/{name}", "rb") as source:
-                yield from _member(archive, out, name, iter(lambda source=source: source.read(PIECE), b""))  # type: ignore[misc]
+                yield from _member(archive, out, name, iter(partial(source.read, PIECE), b""))
         yield from _member(archive, out, CARD, iter([model_card.write(model).encode()]))
     yield out.taken()
 
@@ -42,12 +42,15 @@ class _Sink:
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
 
-    def write(self, data: Any) -> int:
+    def write(self, data: bytes) -> int:
         self._pieces.append(bytes(data))
         return len(data)
 
     def flush(self) -> None:
-        pass
+        """There is nothing behind it."""
+
+    def close(self) -> None:
+        """It stays open: what was written last is still to be taken."""
 
     def taken(self) -> bytes:
         found, self._pieces = b"".join(self._pieces), []

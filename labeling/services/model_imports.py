@@ -6,7 +6,7 @@ model is in the registry when that run has succeeded, and not a byte of it befor
 
 import uuid
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from django.conf import settings
 from django.core.files import File
@@ -53,9 +53,9 @@ def folders() -> list[str]:
     return sorted(path.name for path in root.iterdir() if not path.is_symlink() and (path / "config.json").is_file())
 
 
-def _look_through(file: IO[bytes] | "File[bytes]") -> None:
+def _look_through(file: Any) -> None:
     """What can be refused without unpacking is refused at once; the stage looks at everything again."""
-    with archives.opened(file, max_bytes=settings.MAX_MODEL_BYTES) as members:  # type: ignore[arg-type]
+    with archives.opened(file, max_bytes=settings.MAX_MODEL_BYTES) as members:
         modelfiles.check_names(member.name for member in members)
 
 

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
@@ -96,7 +97,7 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[tuple[str, int, str, Call
             continue
         mode = info.external_attr >> 16
         trouble = "is a link" if stat.S_ISLNK(mode) else "is encrypted" if info.flag_bits & 1 else ""
-        yield info.filename, info.file_size, trouble, lambda info=info: archive.open(info)  # type: ignore[misc]
+        yield info.filename, info.file_size, trouble, partial(archive.open, info)
 
 
 def _tar_members(archive: tarfile.TarFile) -> Iterator[tuple[str, int, str, Callable[[], IO[bytes]]]]:
@@ -104,7 +105,14 @@ def _tar_members(archive: tarfile.TarFile) -> Iterator[tuple[str, int, str, Call
         if info.isdir():
             continue
         trouble = "" if info.isreg() and not info.issparse() else "is a link or another special file"
-        yield info.name, info.size, trouble, lambda info=info: archive.extractfile(info)  # type: ignore[misc,return-value]
+        yield info.name, info.size, trouble, partial(_extracted, archive, info)
+
+
+def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    file = archive.extractfile(info)
+    if file is None:
+        raise ModelFilesError(f"{info.name} is no plain file.")
+    return file
 
 
 def _checked(found: Iterator[tuple[str, int, str, Callable[[], IO[bytes]]]], *, max_bytes: int) -> list[Member]:
