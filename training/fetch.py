@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from training.cli import Result, run_stage
 from training.contract import archives, modelfiles
@@ -117,7 +117,11 @@ def _files_of(path: Path) -> Iterator[Member]:
             continue
         if entry.is_symlink() or not entry.is_file():
             raise ModelFilesError(f"{entry.name} is a link or a folder. A model's files lie side by side.")
-        yield Member(entry.name, entry.stat().st_size, partial(open, entry.path, "rb"))
+        yield Member(entry.name, entry.stat().st_size, partial(_opened, entry.path))
+
+
+def _opened(path: str) -> IO[bytes]:
+    return open(path, "rb")
 
 
 def _check_size(num_bytes: int, max_bytes: int) -> None:

@@ -19,8 +19,7 @@ class BringForm(forms.Form):
     key = forms.CharField(max_length=64, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("initial", {"key": uuid.uuid4().hex})
-        super().__init__(*args, prefix=self.source, **kwargs)
+        super().__init__(*args, **{"initial": {"key": uuid.uuid4().hex}, "prefix": self.source} | kwargs)
 
     @property
     def values(self) -> dict[str, Any]:

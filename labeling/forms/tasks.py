@@ -163,7 +163,7 @@ class TaskChangeForm(forms.Form):
     priority = _priority()
 
 
-class VersionField(forms.ModelChoiceField):
+class VersionField(forms.ModelChoiceField[Guideline]):
     """A guideline version, chosen by its number."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import psutil
 import torch
@@ -80,7 +80,8 @@ class Meter:
         return [self._process, *self._process.children(recursive=True)]
 
     def _read_gpu(self) -> dict[str, float]:
-        if not torch.cuda.is_initialized():  # asking would take a context's memory of a GPU that nobody uses
+        cuda: Any = torch.cuda  # its is_initialized has no types
+        if not cuda.is_initialized():  # asking would take a context's memory of a GPU that nobody uses
             return {}
         free, total = torch.cuda.mem_get_info(0)
         values = {
