@@ -180,6 +180,9 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(PODIUM_HOME / "beat-schedule")
 RUNS_DIR = Path(env.str("PODIUM_RUNS_DIR", str(PODIUM_HOME / "runs"))).resolve()  # stages work in there
 RUN_LEASE_SECONDS = env.int("PODIUM_RUN_LEASE_SECONDS", 30)
 RUN_GRACE_SECONDS = env.int("PODIUM_RUN_GRACE_SECONDS", 60)  # for a last checkpoint, before SIGKILL
+# Model folders that managers may import by name lie below this one; workers must see it under the same path.
+MODEL_IMPORT_DIR = Path(env.str("PODIUM_MODEL_IMPORT_DIR", str(PODIUM_HOME / "import"))).resolve()
+MAX_MODEL_BYTES = env.int("PODIUM_MAX_MODEL_BYTES", 100_000_000_000)
 TRAINING_PYTHON = env.str("PODIUM_TRAINING_PYTHON", sys.executable)
 
 # People.

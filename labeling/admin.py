@@ -153,5 +153,5 @@ class EvaluationFileAdmin(ReadOnlyAdmin):
     list_select_related = ["project"]
 
 
-for _row in (models.Guideline, models.Skip, models.Round, models.RunEvent):
+for _row in (models.Guideline, models.Skip, models.Round, models.RunEvent, models.ModelEvent):
     admin.site.register(_row, ReadOnlyAdmin)

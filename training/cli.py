@@ -22,18 +22,19 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from training.contract import configs
-from training.contract.configs import STAGES, ConfigError, StageConfig
+from training.contract.configs import EVERY_STAGE, STAGES, ConfigError, StageConfig
 from training.contract.rundir import EXIT_CANCELLED, EXIT_FAILED, EXIT_SUCCEEDED, RunDir, read_json, write_json
 from training.engine import processes
 from training.engine.device import keep_freed_memory, leave_a_core
 from training.engine.optim import NonFiniteError
 from training.engine.runlog import Cancelled, RunLog
+from training.engine.usage import UsageWatch
 
 LOCK_WAIT_S = 15.0
 """How long a new process waits for the one before it, which may still be dying with its parent."""
@@ -98,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("fields", "explain every field"),
     ):
         command = commands.add_parser(name, help=text)
-        command.add_argument("stage", choices=list(STAGES))
+        command.add_argument("stage", choices=list(STAGES if name == "config" else EVERY_STAGE))
         if name == "config":
             command.add_argument("--preset", choices=configs.PRESETS, default="tiny-cpu")
         if name == "check":
@@ -123,7 +124,7 @@ def _run_locked(stage: str, main: Stage, run_dir: RunDir, config_path: Path) -> 
         keep_freed_memory()
         log.say(f"{leave_a_core()} threads")
         log.phase("load")
-        with log.hearing():
+        with log.hearing(), UsageWatch(run_dir, say=log.say) if is_main else nullcontext():
             result = main(config, run_dir, log)
         if is_main:
             run_dir.write_manifest(stage=stage, summary=result.summary, inputs=result.inputs)
@@ -245,16 +246,16 @@ def _stage_arguments(stage: str, argv: Sequence[str] | None) -> argparse.Namespa
 
 
 def _overview() -> str:
-    lines = [f"  python -m training.{stage:9} {_about(stage)}" for stage in STAGES]
+    lines = [f"  python -m training.{stage:9} {_about(stage)}" for stage in EVERY_STAGE]
     return "The stages, each with --config FILE --run-dir DIR (and --help for its fields):\n" + "\n".join(lines)
 
 
 def _about(stage: str) -> str:
-    return (STAGES[stage].__doc__ or "").split("\n")[0]
+    return (EVERY_STAGE[stage].__doc__ or "").split("\n")[0]
 
 
 def _field_help(stage: str) -> str:
-    return "\n".join(_describe(spec) for spec in configs.specs(STAGES[stage]))
+    return "\n".join(_describe(spec) for spec in configs.specs(EVERY_STAGE[stage]))
 
 
 def _describe(spec: configs.FieldSpec) -> str:

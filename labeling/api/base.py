@@ -1,7 +1,7 @@
 """What every view of the labeling API shares: the project, the role, the limit, and how errors read."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -61,9 +61,10 @@ class OnlyJson(DefaultContentNegotiation):
     """There is one form to answer in: nothing to weigh up."""
 
     def select_renderer(
-        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        return renderers[0], str(renderers[0].media_type)
+        renderer = next(iter(renderers))
+        return renderer, str(renderer.media_type)
 
 
 class LabelingThrottle(UserRateThrottle):

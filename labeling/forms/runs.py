@@ -186,6 +186,12 @@ class NoteForm(forms.Form):
         return list(dict.fromkeys(tag.strip() for tag in self.cleaned_data["tags"].split(",") if tag.strip()))
 
 
+class ModelNoteForm(forms.Form):
+    note = forms.CharField(
+        required=False, max_length=10_000, widget=forms.Textarea(attrs={"rows": 3}), help_text="It is on the card, too."
+    )
+
+
 def initial_values(*, project: Project, stage: str, preset: str, clone: Run | None = None) -> dict[str, Any]:
     """What a form starts from: a preset or an earlier run, with the newest inputs that fit."""
     values: dict[str, Any] = {"preset": preset, "idempotency_key": uuid.uuid4().hex}

@@ -5,7 +5,18 @@ from typing import Any
 from django import forms
 from django.db.models import Exists, OuterRef, QuerySet
 
-from labeling.models import MAX_RESPONSES_FOR_PEOPLE, MIN_RESPONSES, Model, Project, Ranking, Response, Task, User
+from labeling.models import (
+    MAX_RESPONSES_FOR_PEOPLE,
+    MIN_RESPONSES,
+    Guideline,
+    Model,
+    Project,
+    Ranking,
+    Response,
+    Snapshot,
+    Task,
+    User,
+)
 from labeling.services import selection
 
 ANY = ("", "Any")
@@ -152,6 +163,16 @@ class TaskChangeForm(forms.Form):
     priority = _priority()
 
 
+class VersionField(forms.ModelChoiceField[Guideline]):
+    """A guideline version, chosen by its number."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, to_field_name="version", label="Guidelines", **kwargs)
+
+    def label_from_instance(self, obj: Guideline) -> str:
+        return f"Version {obj.version}"
+
+
 class RankingFilterForm(forms.Form):
     labeler = forms.ModelChoiceField(
         queryset=User.objects.none(), required=False, empty_label="Any", to_field_name="uid"
@@ -164,10 +185,17 @@ class RankingFilterForm(forms.Form):
     )
     origin = forms.ChoiceField(required=False, choices=[ANY, ("here", "Given here"), ("imported", "Imported")])
     purpose = _purpose()
+    snapshot = forms.ModelChoiceField(
+        queryset=Snapshot.objects.none(), required=False, empty_label="Any", to_field_name="uid", label="Frozen in"
+    )
+    guideline = VersionField(queryset=Guideline.objects.none(), required=False, empty_label="Any")
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.project = project
+        frozen = Snapshot.objects.filter(project=project, kind=Snapshot.Kind.REWARD, state=Snapshot.State.READY)
+        self.fields["snapshot"].queryset = frozen  # type: ignore[attr-defined]
+        self.fields["guideline"].queryset = project.guidelines.only("version").order_by("-version")  # type: ignore[attr-defined]
         judged = Exists(Ranking.objects.filter(labeler=OuterRef("pk"), task__project=project))
         self.fields["labeler"].queryset = User.objects.filter(judged).order_by("name", "pk")  # type: ignore[attr-defined]
 
@@ -186,6 +214,10 @@ class RankingFilterForm(forms.Form):
             rankings = rankings.filter(created_at__date__lte=asked["until"])
         if asked["origin"]:
             rankings = rankings.filter(batch__isnull=asked["origin"] == "here")
+        if asked["snapshot"]:
+            rankings = rankings.filter(snapshot_rankings__snapshot=asked["snapshot"])
+        if asked["guideline"]:
+            rankings = rankings.filter(guideline=asked["guideline"])
         return rankings
 
     def _in_state(self, state: str) -> QuerySet[Ranking]:

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0010_lighter_indexes_and_rendered_responses'),
+        ('labeling', '0011_run_usage_line_numbers_and_imported_models'),
     ]
 
     operations = [

@@ -13,10 +13,10 @@ from labeling.models.quality import (
     Review,
 )
 from labeling.models.rankings import Demonstration, DemonstrationVoid, Ranking, RankingVoid
-from labeling.models.registry import Model
+from labeling.models.registry import Model, ModelEvent
 from labeling.models.responses import RenderedResponse, Response
 from labeling.models.rounds import Round
-from labeling.models.runs import Run, RunEvent, RunInput, RunLog, RunMetric, Stage
+from labeling.models.runs import Run, RunEvent, RunInput, RunLog, RunMetric, RunUsage, Stage
 from labeling.models.snapshots import Snapshot, SnapshotDemonstration, SnapshotRanking
 from labeling.models.tasks import (
     MAX_RESPONSES,
@@ -50,6 +50,7 @@ __all__ = [
     "Invitation",
     "Membership",
     "Model",
+    "ModelEvent",
     "Project",
     "Prompt",
     "PromptAnnotation",
@@ -72,6 +73,7 @@ __all__ = [
     "RunInput",
     "RunLog",
     "RunMetric",
+    "RunUsage",
     "Skip",
     "Slot",
     "Snapshot",

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from labeling.models.base import PublicModel
 from labeling.models.projects import Project
@@ -46,3 +47,29 @@ class Model(PublicModel):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ModelEvent(models.Model):
+    """What was done with a model, when and by whom."""
+
+    class Action(models.TextChoices):
+        REGISTERED = "registered", "Registered"
+        PROMOTED = "promoted", "Made the current policy"
+        RETIRED = "retired", "Retired"
+        RESTORED = "restored", "Brought back"
+
+    model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="events")
+    action = models.CharField(max_length=10, choices=Action)
+    actor = models.CharField(max_length=120)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(action__in=["registered", "promoted", "retired", "restored"]), name="model_event_known"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor}"

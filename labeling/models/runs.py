@@ -16,6 +16,7 @@ class Stage(models.TextChoices):
     PPO = "ppo", "PPO"
     GENERATE = "generate", "Generate"
     EVALUATE = "evaluate", "Evaluate"
+    FETCH = "fetch", "Import a model"
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -128,7 +129,10 @@ class Run(PublicModel):
 
 
 class RunInput(models.Model):
-    """What a run reads: `name` is the config field that the launcher fills with a path."""
+    """What a run reads: `name` is the config field that the launcher fills with a path.
+
+    One of: a snapshot, a model, an archive that was uploaded, a folder below PODIUM_MODEL_IMPORT_DIR.
+    """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="inputs")
     name = models.CharField(max_length=40)
@@ -136,12 +140,17 @@ class RunInput(models.Model):
     model = models.ForeignKey(
         "labeling.Model", null=True, blank=True, on_delete=models.PROTECT, related_name="run_inputs"
     )
+    upload = models.CharField(max_length=255, blank=True, help_text="Where the archive lies in storage.")
+    folder = models.CharField(max_length=255, blank=True, help_text="Below the folder that models are imported from.")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["run", "name"], name="run_input_once"),
             models.CheckConstraint(
-                condition=Q(snapshot__isnull=True, model__isnull=False) | Q(snapshot__isnull=False, model__isnull=True),
+                condition=Q(snapshot__isnull=False, model__isnull=True, upload="", folder="")
+                | Q(snapshot__isnull=True, model__isnull=False, upload="", folder="")
+                | (Q(snapshot__isnull=True, model__isnull=True, folder="") & ~Q(upload=""))
+                | (Q(snapshot__isnull=True, model__isnull=True, upload="") & ~Q(folder="")),
                 name="run_input_is_one_thing",
             ),
         ]
@@ -185,11 +194,28 @@ class RunMetric(models.Model):
         return f"step {self.step} of run {self.run_id}"
 
 
+class RunUsage(models.Model):
+    """What a stage used of its machine at one moment."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="usage")
+    time = models.FloatField(help_text="Seconds since the epoch, by the worker's clock.")
+    values = models.JSONField()
+    end = models.PositiveBigIntegerField(default=0, help_text="Where the line ends in the usage file, in bytes.")
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["run", "id"], name="run_usage_stream")]
+
+    def __str__(self) -> str:
+        return f"usage of run {self.run_id}"
+
+
 class RunLog(models.Model):
     """A piece of the stage's log, as the worker read it."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="logs")
     text = models.TextField()
+    first_line = models.PositiveIntegerField(default=1, help_text="Number of the line that the piece begins with.")
     end = models.PositiveBigIntegerField(default=0, help_text="Where the piece ends in the log file, in bytes.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

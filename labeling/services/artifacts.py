@@ -69,6 +69,25 @@ def _cached_copy(key: str) -> Path:
     return Path(target)
 
 
+def local_file(name: str) -> Path:
+    """A local path of one file: the storage's own when it is one, else a copy kept in a cache."""
+    try:
+        return Path(storage().path(name))
+    except NotImplementedError:
+        target = Path(settings.PODIUM_HOME / "cache" / name)
+        if not target.is_file():
+            _copy_to_cache(name, target)
+        return target
+
+
+def _copy_to_cache(name: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, part = tempfile.mkstemp(dir=target.parent)
+    with storage().open(name, "rb") as source, open(descriptor, "wb") as file:
+        shutil.copyfileobj(source, file)
+    Path(part).replace(target)
+
+
 def delete_folder(key: str) -> None:
     for name in list(names(key)):
         storage().delete(f"{key}/{name}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from labeling.models import Run
 
@@ -10,24 +10,38 @@ MOST: Final = 10
 NOTHING: Final = "–"
 
 
+class Row(NamedTuple):
+    """One name with a value per run."""
+
+    name: str
+    values: list[str]
+
+    @property
+    def differs(self) -> bool:
+        return len(set(self.values)) > 1
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """`options` and `results`: (name, a value per run). `num_same` options are the same in all."""
+    """`num_same` options are the same in all runs."""
 
     runs: list[Run]
-    options: list[tuple[str, list[str]]]
-    results: list[tuple[str, list[str]]]
+    options: list[Row]
+    results: list[Row]
     num_same: int
 
 
-def of(found: Iterable[Run]) -> Comparison:
+def of(found: Iterable[Run], *, shows_all: bool = False) -> Comparison:
+    """With `shows_all` what is the same in all of them, too."""
     runs = sorted(found, key=lambda run: run.created_at)
     options = _rows([_given(run) for run in runs])
-    different = [row for row in options if len(set(row[1])) > 1]
-    results = [
-        row for row in _rows([dict(figures(run.result.get("summary", {}))) for run in runs]) if len(set(row[1])) > 1
-    ]
-    return Comparison(runs=runs, options=different, results=results, num_same=len(options) - len(different))
+    results = _rows([dict(figures(run.result.get("summary", {}))) for run in runs])
+    return Comparison(
+        runs=runs,
+        options=[row for row in options if shows_all or row.differs],
+        results=[row for row in results if shows_all or row.differs],
+        num_same=sum(not row.differs for row in options),
+    )
 
 
 def figures(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -44,14 +58,14 @@ def figures(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]
 
 def _given(run: Run) -> dict[str, str]:
     inputs = run.inputs.select_related("snapshot", "model").order_by("name")
-    names = {item.name: str(item.snapshot or item.model) for item in inputs}
+    names = {item.name: str(item.snapshot or item.model or item.folder or item.upload) for item in inputs}
     names |= {item.name: f"{item.file} {item.file.sha256[:8]}" for item in run.files.select_related("file")}
     return {"stage": run.get_stage_display(), **names, **{name: _plain(value) for name, value in run.config.items()}}
 
 
-def _rows(columns: list[dict[str, str]]) -> list[tuple[str, list[str]]]:
+def _rows(columns: list[dict[str, str]]) -> list[Row]:
     names = dict.fromkeys(name for column in columns for name in column)
-    return [(name, [column.get(name, NOTHING) for column in columns]) for name in names]
+    return [Row(name, [column.get(name, NOTHING) for column in columns]) for name in names]
 
 
 def _plain(value: Any) -> str:

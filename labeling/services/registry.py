@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from labeling.models import Model, Run, Stage
+from labeling.models import Model, ModelEvent, Run, Stage, User
 from labeling.services import artifacts
 from training.contract.rundir import RunDirError, file_sha256
 
@@ -16,6 +16,11 @@ KINDS = {Stage.SFT: Model.Kind.POLICY, Stage.PPO: Model.Kind.POLICY, Stage.REWAR
 #: The input of a stage that its model descends from.
 PARENT_INPUTS = {Stage.SFT: "init_model", Stage.REWARD: "init_model", Stage.PPO: "policy_model"}
 FOLDER = "outputs/model/"
+
+
+#: Whose work it is when no person asked for it.
+PODIUM = "podium"
+Action = ModelEvent.Action
 
 
 class RegistryError(ValueError):
@@ -28,7 +33,7 @@ def register(*, run: Run, key: str, manifest: Mapping[str, Any]) -> Model:
     model = Model.objects.create(
         project=run.project,
         name=unused_name(run=run),
-        kind=KINDS[Stage(run.stage)],
+        kind=_kind(run, summary),
         parent=_parent(run),
         run=run,
         storage_key=f"{key}/{FOLDER}".rstrip("/"),
@@ -36,12 +41,22 @@ def register(*, run: Run, key: str, manifest: Mapping[str, Any]) -> Model:
         num_parameters=summary.get("num_parameters"),
         metrics=dict(summary),
     )
+    note(model, Action.REGISTERED, by=run.created_by)
     if model.kind == Model.Kind.POLICY and not Model.objects.filter(project=run.project, is_current=True).exists():
         promote(model)
     return model
 
 
-def promote(model: Model) -> None:
+def makes_a_model(run: Run) -> bool:
+    return run.stage in KINDS or run.stage == Stage.FETCH
+
+
+def note(model: Model, action: ModelEvent.Action, *, by: User | None) -> None:
+    """One line of the model's history."""
+    ModelEvent.objects.create(model=model, action=action, actor=str(by)[:120] if by else PODIUM)
+
+
+def promote(model: Model, *, by: User | None = None) -> None:
     """Make it the policy that samples what is ranked next."""
     if model.kind != Model.Kind.POLICY or model.is_retired:
         raise RegistryError(f"{model.name} cannot become the current policy: it is {_what(model)}.")
@@ -51,18 +66,30 @@ def promote(model: Model) -> None:
         Model.objects.filter(project=model.project_id, is_current=True).exclude(pk=model.pk).update(is_current=False)
         if Model.objects.filter(pk=model.pk, is_retired=False).update(is_current=True) != 1:
             raise RegistryError(f"{model.name} has been retired meanwhile.")
+        if not model.is_current:
+            note(model, Action.PROMOTED, by=by)
     model.refresh_from_db()
 
 
-def retire(model: Model) -> None:
+def retire(model: Model, *, by: User | None = None) -> None:
     """Take it out of the forms. What it made stays."""
-    if Model.objects.filter(pk=model.pk, is_current=False).update(is_retired=True) != 1:
+    with transaction.atomic():
+        if Model.objects.filter(pk=model.pk, is_current=False, is_retired=False).update(is_retired=True) == 1:
+            note(model, Action.RETIRED, by=by)
+    model.refresh_from_db()
+    if model.is_current:
         raise RegistryError(f"{model.name} is the current policy: promote another one first.")
+
+
+def restore(model: Model, *, by: User | None = None) -> None:
+    with transaction.atomic():
+        if Model.objects.filter(pk=model.pk, is_retired=True).update(is_retired=False) == 1:
+            note(model, Action.RESTORED, by=by)
     model.refresh_from_db()
 
 
-def restore(model: Model) -> None:
-    Model.objects.filter(pk=model.pk).update(is_retired=False)
+def annotate(model: Model, *, note: str) -> None:
+    Model.objects.filter(pk=model.pk).update(note=note)
     model.refresh_from_db()
 
 
@@ -103,8 +130,16 @@ def _files(manifest: Mapping[str, Any]) -> dict[str, str]:
     return files
 
 
+def _kind(run: Run, summary: Mapping[str, Any]) -> str:
+    """A stage of the loop makes one kind; what was imported says itself what it is."""
+    kind = str(summary.get("kind")) if run.stage == Stage.FETCH else KINDS[Stage(run.stage)]
+    if kind not in KINDS.values():
+        raise RunDirError(f"manifest.json: {kind!r} is no kind of model")
+    return kind
+
+
 def _parent(run: Run) -> Model | None:
-    item = run.inputs.filter(name=PARENT_INPUTS[Stage(run.stage)]).select_related("model").first()
+    item = run.inputs.filter(name=PARENT_INPUTS.get(Stage(run.stage), "")).select_related("model").first()
     return item.model if item else None
 
 

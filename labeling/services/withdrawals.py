@@ -35,7 +35,7 @@ from labeling.models import (
     Withdrawal,
     WrittenPrompt,
 )
-from labeling.services import people, snapshots, survey, tasks
+from labeling.services import lineage, people, snapshots, survey, tasks
 
 BATCH: Final = 1_000
 
@@ -81,8 +81,8 @@ def preview(*, project: Project, labeler: User) -> Touched:
     for snapshot in Snapshot.objects.filter(project=project, state=Snapshot.State.READY).order_by("-pk"):
         if held := _held(snapshot, Q(labeler=labeler), _prompts(project, labeler)):
             touched.snapshots.append((snapshot, held))
-    touched.runs = _runs_on([snapshot for snapshot, _ in touched.snapshots])
-    touched.models = _models_from(touched.runs)
+    touched.runs = lineage.runs_on([snapshot for snapshot, _ in touched.snapshots])
+    touched.models = lineage.models_from(touched.runs)
     return touched
 
 
@@ -173,23 +173,6 @@ def _authors_in(snapshot: Snapshot, written: QuerySet[Prompt]) -> Counter[int]:
         return Counter()
     column = pq.read_table(snapshots.folder(snapshot) / "data.parquet", columns=["prompt_id"])["prompt_id"]
     return Counter(authors[name] for name in set(column.to_pylist()) if name in authors)
-
-
-def _runs_on(found: list[Snapshot]) -> list[Run]:
-    """Runs that read one of these snapshots, or one that turned out to be the same."""
-    same = Q(inputs__snapshot__in=found) | Q(inputs__snapshot__same_as__in=found)
-    return list(Run.objects.filter(same).distinct().order_by("-pk")) if found else []
-
-
-def _models_from(runs: list[Run]) -> list[Model]:
-    """The models of these runs and all that came from them."""
-    found: dict[int, Model] = {}
-    newest = list(Model.objects.filter(run__in=runs))
-    while newest:
-        found |= {model.pk: model for model in newest}
-        children = Q(parent__in=newest) | Q(run__inputs__model__in=newest)
-        newest = list(Model.objects.filter(children).exclude(pk__in=found).distinct())
-    return sorted(found.values(), key=lambda model: -model.pk)
 
 
 def _rankings(project: Project, labeler: User) -> QuerySet[Ranking]:

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from labeling.views import dashboard, models, rounds, runs, workers
+from labeling.views import dashboard, model_imports, models, rounds, run_streams, runs, workers
 
 urlpatterns: list[URLPattern] = [
     path("", dashboard.show, name="dashboard"),
@@ -17,16 +17,24 @@ urlpatterns: list[URLPattern] = [
     path("runs/<uuid:uid>/log/", runs.show, {"tab": "log"}, name="run_log"),
     path("runs/<uuid:uid>/files/", runs.show, {"tab": "files"}, name="run_files"),
     path("runs/<uuid:uid>/config/", runs.show, {"tab": "config"}, name="run_config"),
-    path("runs/<uuid:uid>/head/", runs.head, name="run_head"),
-    path("runs/<uuid:uid>/metrics.json", runs.metrics, name="run_metrics"),
-    path("runs/<uuid:uid>/log.json", runs.log, name="run_log_json"),
-    path("runs/<uuid:uid>/files/<path:name>", runs.download, name="run_file"),
+    path("runs/<uuid:uid>/head/", run_streams.head, name="run_head"),
+    path("runs/<uuid:uid>/metrics.json", run_streams.metrics, name="run_metrics"),
+    path("runs/<uuid:uid>/metrics.csv", run_streams.metrics_csv, name="run_metrics_csv"),
+    path("runs/<uuid:uid>/usage.json", run_streams.usage, name="run_usage"),
+    path("runs/<uuid:uid>/log.json", run_streams.log, name="run_log_json"),
+    path("runs/<uuid:uid>/log.txt", run_streams.log_text, name="run_log_text"),
+    path("runs/<uuid:uid>/files/<path:name>", run_streams.download, name="run_file"),
     path("runs/<uuid:uid>/cancel/", runs.cancel, name="run_cancel"),
     path("runs/<uuid:uid>/resume/", runs.resume, name="run_resume"),
     path("runs/<uuid:uid>/note/", runs.annotate, name="run_note"),
     path("runs/<uuid:uid>/tasks/", runs.make_tasks, name="run_tasks"),
     path("models/", models.show_all, name="models"),
+    path("models/import/", model_imports.bring, name="model_import"),
     path("models/<uuid:uid>/", models.show, name="model"),
+    path("models/<uuid:uid>/card/", models.card, name="model_card"),
+    path("models/<uuid:uid>/card.md", models.card_file, name="model_card_file"),
+    path("models/<uuid:uid>/archive.zip", models.archive, name="model_archive"),
+    path("models/<uuid:uid>/note/", models.annotate, name="model_note"),
     path("models/<uuid:uid>/promote/", models.change, {"action": "promote"}, name="model_promote"),
     path("models/<uuid:uid>/retire/", models.change, {"action": "retire"}, name="model_retire"),
     path("models/<uuid:uid>/restore/", models.change, {"action": "restore"}, name="model_restore"),

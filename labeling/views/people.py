@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from labeling.forms.people import InviteForm, JoinForm, MeForm, PersonForm
 from labeling.models import Invitation, Membership, Project, Role, Withdrawal
 from labeling.permissions import ProjectRequest, member
+from labeling.services import lineage
 from labeling.services import people as service
 from labeling.views.frame import PersonRequest, landing
 
@@ -86,6 +87,7 @@ def person(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
         "form": form,
         "figures": figures,
         "withdrawal": Withdrawal.objects.filter(project=request.project, labeler=user).first(),
+        "made": lineage.from_labeler(user, request.project),
         "nav": "people",
     }
     return render(request, "people/person.html", context)

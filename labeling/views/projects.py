@@ -1,5 +1,7 @@
 """Projects: list, create, settings; guidelines with their versions."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, HttpResponseBase
@@ -9,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from labeling.forms.projects import GuidelineForm, NewProjectForm, ProjectForm
 from labeling.models import Membership, Project, Role
 from labeling.permissions import ProjectRequest, member
-from labeling.services import projects
+from labeling.services import lineage, projects
 from labeling.views.frame import PersonRequest
 
 
@@ -58,7 +60,9 @@ def guidelines(request: ProjectRequest, version: int | None = None) -> HttpRespo
     current = request.project.current_guideline()
     shown = get_object_or_404(request.project.guidelines, version=version) if version else current
     versions = request.project.guidelines.select_related("author").order_by("-version")
-    context = {"shown": shown, "current": current, "versions": versions, "nav": "guidelines"}
+    context: dict[str, Any] = {"shown": shown, "current": current, "versions": versions, "nav": "guidelines"}
+    if shown and request.role == Role.MANAGER:  # labelers rank blind: which models learned is not theirs to see
+        context["made"] = lineage.from_guideline(shown)
     return render(request, "guidelines/show.html", context)
 
 

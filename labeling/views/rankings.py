@@ -12,7 +12,7 @@ from labeling.forms.quality import UseForm
 from labeling.forms.tasks import RankingFilterForm, VoidForm
 from labeling.models import Project, Ranking, Role, Task
 from labeling.permissions import ProjectRequest, member
-from labeling.services import agreement, voids
+from labeling.services import agreement, lineage, voids
 from labeling.services.quality import grades
 from labeling.views import keyset
 
@@ -73,6 +73,7 @@ def show(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
         "shown": shown,
         "given": sorted(shown, key=lambda item: (item["rank"] or 0, item["place"])),
         "others": Ranking.objects.current().filter(task=ranking.task).exclude(pk=ranking.pk).select_related("labeler"),
+        "made": lineage.from_ranking(ranking),
         "form": VoidForm(),
         "graded": grades.of_ranking(ranking),
         "use_form": UseForm(project=request.project),

@@ -1,18 +1,21 @@
 """What each tab of a run's page shows."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
+from django.http import QueryDict
+
 from labeling.forms.runs import NoteForm, TasksForm
-from labeling.models import Model, Run, RunLog, RunMetric
+from labeling.models import Model, Run, RunMetric, RunUsage
 from labeling.services import runs
 from labeling.services.comparison import figures
+from labeling.services.runs import files, logs
 from labeling.views import run_report
 from training.contract import configs
-from training.contract.configs import STAGES
+from training.contract.configs import EVERY_STAGE
 
-LOG_BYTES_SHOWN = 200_000
-TAIL_CHARACTERS = 4000
-LEFT_BESIDE_OUTPUTS = ("metrics.jsonl", "log.txt", "manifest.json")
+LOG_CHARACTERS: Final = 200_000
+TAIL_CHARACTERS: Final = 4000
 ACCURACY_ORDER: Final = ("train", "valid", "test", "held_out_labelers", "held_out_labelers_new_prompts")
 LABELS: Final = {
     "overview": "Overview",
@@ -29,12 +32,20 @@ def labels(run: Run) -> dict[str, str]:
     return LABELS if run_report.has_report(run) else {key: label for key, label in LABELS.items() if key != "report"}
 
 
-def context(run: Run, tab: str) -> dict[str, Any]:
-    return _CONTEXTS[tab](run)
+@dataclass(frozen=True)
+class Asked:
+    """Which tab, what of it, and for whom."""
+
+    tab: str
+    query: QueryDict
+    is_manager: bool
 
 
-def _overview(run: Run) -> dict[str, Any]:
-    logs = list(RunLog.objects.filter(run=run).order_by("-id")[:3])
+def context(run: Run, asked: Asked) -> dict[str, Any]:
+    return _CONTEXTS[asked.tab](run, asked)
+
+
+def _overview(run: Run, asked: Asked) -> dict[str, Any]:
     return {
         "inputs": run.inputs.select_related("snapshot", "model"),
         "read_files": run.files.select_related("file"),
@@ -43,13 +54,12 @@ def _overview(run: Run) -> dict[str, Any]:
         "figures": figures(run.result.get("summary", {})),
         "accuracies": accuracies(run.result.get("summary", {})),
         "responses": run.result.get("responses"),
-        "log_tail": "".join(piece.text for piece in reversed(logs))[-TAIL_CHARACTERS:],
-        "log_last_id": logs[0].pk if logs else 0,
+        "tail": logs.tail(run, num_chars=TAIL_CHARACTERS),
         "note_form": NoteForm(initial={"note": run.note, "tags": ", ".join(run.tags)}),
         "tasks_form": TasksForm(
             initial={"num_responses": run.config.get("num_responses"), "num_wanted": run.project.overlap}
         ),
-        **_curves(run),
+        **_curves(run, asked),
     }
 
 
@@ -66,40 +76,46 @@ def _place(group: str) -> int:
     return ACCURACY_ORDER.index(group) if group in ACCURACY_ORDER else len(ACCURACY_ORDER)
 
 
-def _curves(run: Run) -> dict[str, Any]:
+def _curves(run: Run, _: Asked) -> dict[str, Any]:
     """For browsers without JavaScript: the last steps as a table."""
     rows = list(reversed(RunMetric.objects.filter(run=run).order_by("-id")[:30]))
     names = list(dict.fromkeys(name for row in rows for name in row.values if not name.startswith("perf/")))[:10]
-    return {"names": names, "rows": [(row.step, [row.values.get(name) for name in names]) for row in rows]}
-
-
-def _log(run: Run) -> dict[str, Any]:
-    pieces, size = [], 0
-    for piece in RunLog.objects.filter(run=run).order_by("-id").iterator(20):
-        pieces.append(piece)
-        size += len(piece.text)
-        if size > LOG_BYTES_SHOWN:
-            break
     return {
-        "text": "".join(piece.text for piece in reversed(pieces)),
-        "last_id": pieces[0].pk if pieces else 0,
-        "is_cut": size > LOG_BYTES_SHOWN,
+        "names": names,
+        "rows": [(row.step, [row.values.get(name) for name in names]) for row in rows],
+        "has_usage": run.is_live or RunUsage.objects.filter(run=run).exists(),
     }
 
 
-def _files(run: Run) -> dict[str, Any]:
-    return {"files": sorted(run.result.get("files", {}).items()), "others": LEFT_BESIDE_OUTPUTS if run.result else ()}
+def _log(run: Run, asked: Asked) -> dict[str, Any]:
+    """The end that goes on by itself; or lines that hold a text; or the lines around one."""
+    text, line = asked.query.get("q", "").strip()[:200], _number(asked.query.get("line", ""))
+    if text:
+        return {"q": text, "found": logs.search(run, text, after=_number(asked.query.get("after", "")))}
+    if line:
+        return {"line": line, "lines": logs.around(run, line)}
+    return {"tail": logs.tail(run, num_chars=LOG_CHARACTERS)}
+
+
+def _files(run: Run, asked: Asked) -> dict[str, Any]:
+    """Only managers look into files: responses.jsonl tells whose response is whose, and reviewers rank blind."""
+    file = files.find(run, asked.query.get("show", "")) if asked.is_manager else None
+    return {"files": files.listed(run), "preview": files.preview(run, file) if file else None}
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
 def _exact(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
-def _config(run: Run) -> dict[str, Any]:
+def _config(run: Run, _: Asked) -> dict[str, Any]:
     changed = runs.changes_from_preset(run)
     rows = [
         (spec, _exact(run.config[spec.name]), spec.name in changed, _exact(changed.get(spec.name)))
-        for spec in configs.specs(STAGES[run.stage])
+        for spec in configs.specs(EVERY_STAGE[run.stage])
         if spec.name in run.config and (not spec.input or run.config[spec.name])
     ]
     return {
@@ -112,7 +128,7 @@ def _config(run: Run) -> dict[str, Any]:
 
 _CONTEXTS: Final = {
     "overview": _overview,
-    "report": run_report.context,
+    "report": lambda run, _: run_report.context(run),
     "curves": _curves,
     "log": _log,
     "files": _files,

@@ -1,43 +1,38 @@
-"""Pages of runs: the list, a new one, one run with its tabs, and what its live parts ask for."""
+"""Pages of runs: the list, several side by side, a new one, one run with its tabs, and what people do with it."""
 
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
-from django.http import FileResponse, Http404, HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from labeling.forms.run_lists import RunFilterForm
 from labeling.forms.runs import NoteForm, StageForm, TasksForm, initial_values
-from labeling.models import Prompt, Role, Run, RunLog, RunMetric, Snapshot, Stage
+from labeling.models import Prompt, Role, Run, Snapshot, Stage
 from labeling.permissions import ProjectRequest, member
-from labeling.services import artifacts, comparison, runs, tasks
+from labeling.services import comparison, runs, tasks
 from labeling.views import run_tabs
 from training.contract import configs
 from training.contract.configs import STAGES, ConfigError
 
 PER_PAGE = 50
-METRICS_PER_ANSWER = 2000
 
 
 @require_GET
 @member(Role.REVIEWER)
 def show_all(request: ProjectRequest) -> HttpResponse:
-    stage, state = request.GET.get("stage", ""), request.GET.get("state", "")
-    found: QuerySet[Run] = Run.objects.filter(project=request.project).select_related("created_by", "round", "model")
-    found = found.filter(stage=stage) if stage in Stage.values else found
-    found = _in_state(found, state)
+    form = RunFilterForm(request.GET, project=request.project)
+    found = form.apply().select_related("created_by", "round", "model")
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "nav": "runs",
         "page": page,
-        "stages": Stage.choices,
-        "states": [("live", "Under way"), *Run.State.choices],
-        "stage": stage,
-        "state": state,
+        "form": form,
+        "is_filtered": any(form.cleaned_data.values()),
         "is_live": any(run.is_live for run in page),
     }
     return render(request, "runs/parts/table.html" if request.headers.get("HX-Request") else "runs/list.html", context)
@@ -46,13 +41,17 @@ def show_all(request: ProjectRequest) -> HttpResponse:
 @require_GET
 @member(Role.REVIEWER)
 def compare(request: ProjectRequest) -> HttpResponse:
-    """Up to ten runs side by side: what differs, and their curves in one chart per metric."""
-    wanted = [uid for uid in map(as_uid, request.GET.getlist("run")) if uid][: comparison.MOST]
-    found = comparison.of(Run.objects.filter(project=request.project, uid__in=wanted))
+    """Up to ten runs side by side: what differs (or all), and their curves in one chart per metric."""
+    asked = list(dict.fromkeys(uid for uid in map(as_uid, request.GET.getlist("run")) if uid))
+    shows_all = request.GET.get("all") == "1"
+    runs_wanted = Run.objects.filter(project=request.project, uid__in=asked[: comparison.MOST])
+    found = comparison.of(runs_wanted, shows_all=shows_all)
     if len(found.runs) < 2:
         messages.error(request, "Choose two runs or more to compare.")
         return redirect("runs", request.project.slug)
-    return render(request, "runs/compare.html", {"nav": "runs", "comparison": found})
+    num_left = max(0, len(asked) - comparison.MOST)
+    context = {"nav": "runs", "comparison": found, "shows_all": shows_all, "num_left": num_left}
+    return render(request, "runs/compare.html", context)
 
 
 @require_GET
@@ -70,6 +69,8 @@ def choose(request: ProjectRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @member(Role.MANAGER)
 def create(request: ProjectRequest, stage: str) -> HttpResponse:
+    if stage == Stage.FETCH:
+        return redirect("model_import", request.project.slug)
     if stage not in STAGES:
         raise Http404
     clone = _named_run(request, stage)
@@ -100,52 +101,9 @@ def create(request: ProjectRequest, stage: str) -> HttpResponse:
 @member(Role.REVIEWER)
 def show(request: ProjectRequest, uid: str, tab: str = "overview") -> HttpResponse:
     run = _get(request, uid)
-    context = {"nav": "runs", "run": run, "tab": tab, "tabs": run_tabs.labels(run), **run_tabs.context(run, tab)}
+    asked = run_tabs.Asked(tab=tab, query=request.GET, is_manager=request.role == Role.MANAGER)
+    context = {"nav": "runs", "run": run, "tab": tab, "tabs": run_tabs.labels(run), **run_tabs.context(run, asked)}
     return render(request, f"runs/{tab}.html", context)
-
-
-@require_GET
-@member(Role.REVIEWER)
-def head(request: ProjectRequest, uid: str) -> HttpResponse:
-    """The line at the top of a run's pages. When the run has ended, the whole page is loaded once more."""
-    run = _get(request, uid)
-    response = render(request, "runs/parts/head.html", {"run": run})
-    if not run.is_live:
-        response["HX-Refresh"] = "true"
-    return response
-
-
-@require_GET
-@member(Role.REVIEWER)
-def metrics(request: ProjectRequest, uid: str) -> JsonResponse:
-    """Rows after an id. A new `fence` means that a resumed stage did steps again: ask from 0."""
-    run = _get(request, uid)
-    rows = RunMetric.objects.filter(run=run, id__gt=_number(request, "after")).order_by("id")
-    found = list(rows.values("id", "step", "time", "values")[:METRICS_PER_ANSWER])
-    return JsonResponse(
-        {"fence": run.fence, "is_live": run.is_live, "rows": found, "more": len(found) == METRICS_PER_ANSWER}
-    )
-
-
-@require_GET
-@member(Role.REVIEWER)
-def log(request: ProjectRequest, uid: str) -> JsonResponse:
-    run = _get(request, uid)
-    pieces = list(RunLog.objects.filter(run=run, id__gt=_number(request, "after")).values("id", "text")[:100])
-    return JsonResponse({"is_live": run.is_live, "pieces": pieces, "more": len(pieces) == 100})
-
-
-@require_GET
-@member(Role.MANAGER)  # responses.jsonl tells whose response is whose, and reviewers rank blind
-def download(request: ProjectRequest, uid: str, name: str) -> FileResponse:
-    run = _get(request, uid)
-    if name not in run.result.get("files", {}) and name not in run_tabs.LEFT_BESIDE_OUTPUTS:
-        raise Http404
-    key = f"{run.result.get('storage_key', '')}/{name}"
-    if not run.result or not artifacts.storage().exists(key):
-        raise Http404
-    filename = f"{run.name}-{name.replace('/', '-')}"
-    return FileResponse(artifacts.storage().open(key, "rb"), as_attachment=True, filename=filename)
 
 
 @require_POST
@@ -196,12 +154,6 @@ def make_tasks(request: ProjectRequest, uid: str) -> HttpResponse:
         refused = "".join(f" {count:,} prompts without: {reason}." for reason, count in counts.by_reason.items())
         messages.success(request, f"{counts.num_made:,} ranking tasks are made.{refused}")
     return redirect("run", request.project.slug, run.uid)
-
-
-def _in_state(found: QuerySet[Run], state: str) -> QuerySet[Run]:
-    if state == "live":
-        return found.filter(state__in=Run.LIVE)
-    return found.filter(state=state) if state in Run.State.values else found
 
 
 def _initial(request: ProjectRequest, stage: str, clone: Run | None) -> dict[str, Any]:
@@ -260,11 +212,6 @@ def _change(request: ProjectRequest, run: Run, act: Any, done: str) -> HttpRespo
     else:
         messages.success(request, done)
     return redirect("run", request.project.slug, run.uid)
-
-
-def _number(request: ProjectRequest, name: str) -> int:
-    text = request.GET.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 19 else 0
 
 
 def _get(request: ProjectRequest, uid: str) -> Run:

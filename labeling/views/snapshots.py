@@ -8,9 +8,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from labeling.forms.snapshots import SnapshotForm
-from labeling.models import Demonstration, Model, Prompt, Ranking, Role, Snapshot, Split, UseCase
+from labeling.models import Demonstration, Prompt, Ranking, Role, Snapshot, Split, UseCase
 from labeling.permissions import ProjectRequest, member
-from labeling.services import snapshots, withdrawals
+from labeling.services import lineage, snapshots, withdrawals
 
 LENGTHS_OF = {"prompt": "Prompts", "response": "Responses", "demonstration": "Demonstrations", "text": "Texts"}
 STATE_BADGES = {
@@ -75,8 +75,7 @@ def show(request: ProjectRequest, uid: str) -> HttpResponse:
         "badge": STATE_BADGES[snapshot.state],
         "tables": _tables(snapshot),
         "withdrawn": withdrawals.held_by_snapshots([snapshot]),
-        "runs": [item.run for item in snapshot.run_inputs.select_related("run").order_by("-run__created_at")[:20]],
-        "models": Model.objects.filter(run__inputs__snapshot=snapshot)[:20],
+        "made": lineage.from_snapshot(snapshot),
         "is_live": snapshot.state in ("queued", "building"),
     }
     template = "snapshots/parts/state.html" if request.headers.get("HX-Request") else "snapshots/show.html"

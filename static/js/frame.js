@@ -72,7 +72,7 @@ if (dialog) {
   });
 }
 
-/* Lists: J and K (or the arrows, once a row has the focus) move over the rows' main links; / goes to the filter. */
+/* Lists: J and K (or the arrows, once a row has the focus) move over the rows' main links; X ticks the row; / goes to the filter. */
 function moveInList(step) {
   const links = [...document.querySelectorAll("main .table a.row-link")];
   if (!links.length) return false;
@@ -85,6 +85,7 @@ document.addEventListener("keydown", (event) => {
   const inRow = document.activeElement?.closest("main .table tbody");
   const step = event.key === "j" || (inRow && event.key === "ArrowDown") ? 1 : event.key === "k" || (inRow && event.key === "ArrowUp") ? -1 : 0;
   if (step && moveInList(step)) event.preventDefault();
+  if (event.key === "x") inRow && document.activeElement.closest("tr")?.querySelector("input[type=checkbox]")?.click();
   if (event.key === "/") {
     const filter = document.querySelector(".filters input[type=search]");
     if (filter) { event.preventDefault(); filter.focus(); }

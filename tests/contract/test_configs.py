@@ -145,3 +145,26 @@ def test_a_missing_config_file_an_unknown_stage_and_an_unknown_preset_are_config
     ):
         with pytest.raises(ConfigError):
             call()
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({}, "repo"),
+        ({"repo": "a/b", "folder": "inputs/folder"}, "repo"),
+        ({"repo": "../b"}, "repo"),
+        ({"repo": "a/b/c"}, "repo"),
+        ({"repo": "a/b", "revision": "../main"}, "revision"),
+        ({"repo": "a/b", "revision": "a..b"}, "revision"),
+        ({"repo": "a/b", "max_gib": 0.0}, "max_gib"),
+    ],
+)
+def test_a_model_is_fetched_from_one_place_that_is_named_rightly(values: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        configs.build("fetch", values)
+    assert caught.value.field == field
+    assert configs.build("fetch", {"repo": "owner/small-1.5", "revision": "refs/pr/1"})
+
+
+def test_the_stage_beside_the_loop_is_not_offered_as_one_of_it() -> None:
+    assert set(configs.EVERY_STAGE) - set(configs.STAGES) == {"fetch"}

@@ -131,3 +131,16 @@ def test_a_broken_status_is_an_error_not_a_missing_one(run_dir: RunDir) -> None:
     run_dir.status_path.write_text("{")
     with pytest.raises(RunDirError, match=r"status\.json"):
         run_dir.read_status()
+
+
+def test_use_of_the_machine_is_read_on_from_the_end_of_a_line(run_dir: RunDir) -> None:
+    assert run_dir.read_usage() == []
+    run_dir.append_usage({"system/cpu_percent": 12.5, "system/gpu_percent": float("nan")})
+    (first,) = run_dir.read_usage()
+    assert first.values == {"system/cpu_percent": 12.5, "system/gpu_percent": None}
+    run_dir.append_usage({"system/cpu_percent": 50})
+    with run_dir.usage_path.open("a") as file:
+        file.write('{"time": 1, "val')  # the stage is writing
+    (second,) = run_dir.read_usage(first.end)
+    assert second.values == {"system/cpu_percent": 50}
+    assert run_dir.read_usage(second.end) == []

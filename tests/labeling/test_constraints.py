@@ -20,6 +20,7 @@ from labeling.models import (
     Invitation,
     Membership,
     Model,
+    ModelEvent,
     Prompt,
     PromptAnnotation,
     PromptBrief,
@@ -178,6 +179,27 @@ def refusal_twice(world: Any) -> None:
 
 def input_of_two_things(world: Any) -> None:
     RunInput.objects.create(run=run(world), name="dataset", snapshot=ready(world), model=a_model(world))
+
+
+def input_of_a_snapshot_and_an_upload(world: Any) -> None:
+    RunInput.objects.create(run=run(world), name="dataset", snapshot=ready(world), upload="uploads/1")
+
+
+def input_of_an_upload_and_a_folder(world: Any) -> None:
+    RunInput.objects.create(run=run(world), name="dataset", folder="small", upload="uploads/1")
+
+
+def input_of_nothing(world: Any) -> None:
+    RunInput.objects.create(run=run(world), name="dataset")
+
+
+def model_event_changes(world: Any) -> None:
+    event = ModelEvent.objects.create(model=a_model(world), action="promoted", actor="me")
+    ModelEvent.objects.filter(pk=event.pk).update(actor="you")
+
+
+def model_event_of_no_kind(world: Any) -> None:
+    ModelEvent.objects.create(model=a_model(world), action="sold", actor="me")
 
 
 def input_twice(world: Any) -> None:
@@ -455,6 +477,8 @@ BREAKS: dict[str, Callable[[Any], Any]] = {
     "evaluation_file_has_rows": lambda w: evaluation_file(w, num_rows=0),
     "evaluation_file_has_a_hash": lambda w: evaluation_file(w, sha256="abc"),
     "run_file_once": two_files_for_a_field,
+    "model_event_known": model_event_of_no_kind,
+    "labeling_modelevent_append_only": model_event_changes,
     "model_unique_name": lambda w: two(a_model, w, name="same"),
     "model_one_current_policy": lambda w: two(a_model, w, is_current=True),
     "model_kind_known": lambda w: a_model(w, kind="cat"),
@@ -491,6 +515,12 @@ def test_every_named_constraint_of_the_rows_has_a_breaker() -> None:
         "demonstration_one_per_slot",  # the rule of the rankings, on the other table: test below
     }
     assert named - set(BREAKS) - waived == set()
+
+
+@pytest.mark.parametrize("make", [input_of_a_snapshot_and_an_upload, input_of_an_upload_and_a_folder, input_of_nothing])
+def test_an_input_of_a_run_is_one_thing(make: Any, floor: Any) -> None:
+    with pytest.raises(IntegrityError, match="run_input_is_one_thing"):
+        make(floor)
 
 
 def test_a_slot_takes_one_demonstration(floor: Any) -> None:

@@ -146,7 +146,10 @@ RULES: dict[str, str] = {
     "run_config": REVIEWER,
     "run_head": REVIEWER,
     "run_metrics": REVIEWER,
+    "run_metrics_csv": REVIEWER,
+    "run_usage": REVIEWER,
     "run_log_json": REVIEWER,
+    "run_log_text": REVIEWER,
     "run_file": MANAGER,  # responses with their model: a reviewer ranks blind
     "run_cancel": MANAGER,
     "run_resume": MANAGER,
@@ -154,6 +157,11 @@ RULES: dict[str, str] = {
     "run_tasks": MANAGER,
     "models": REVIEWER,
     "model": REVIEWER,
+    "model_card": REVIEWER,
+    "model_card_file": REVIEWER,
+    "model_archive": MANAGER,
+    "model_import": MANAGER,
+    "model_note": MANAGER,
     "model_promote": MANAGER,
     "model_retire": MANAGER,
     "model_restore": MANAGER,
@@ -222,9 +230,13 @@ THINGS: dict[str, list[str]] = {
     "snapshot": ["snapshot", "snapshot_retry", "snapshot_data", "snapshot_manifest"],
     "run": [
         "run", "run_report", "run_curves", "run_log", "run_files", "run_config", "run_head", "run_metrics",
-        "run_log_json", "run_file", "run_cancel", "run_resume", "run_note", "run_tasks",
+        "run_log_json", "run_log_text", "run_metrics_csv", "run_usage", "run_file", "run_cancel",
+        "run_resume", "run_note", "run_tasks",
     ],
-    "model": ["model", "model_promote", "model_retire", "model_restore"],
+    "model": [
+        "model", "model_card", "model_card_file", "model_archive", "model_note", "model_promote", "model_retire",
+        "model_restore",
+    ],
     "round": ["round", "round_proceed", "round_retry", "round_cancel"],
     "person": ["quality_person", "person", "person_deactivate", "person_reactivate", "person_withdraw"],
     "invitation": ["invitation_revoke"],
@@ -446,7 +458,7 @@ def test_a_foreign_thing_looks_like_one_that_does_not_exist(people: People, thin
 
 def test_in_its_own_project_each_thing_is_found(people: People, things: dict[str, uuid.UUID]) -> None:
     """Or the test above would hold for pages that find nothing at all."""
-    need_files = {"snapshot_data", "snapshot_manifest", "run_file"}
+    need_files = {"snapshot_data", "snapshot_manifest", "run_file", "model_archive"}
     client = as_(people.manager)
     managers = [a for a in with_things(things) if RULES[a.name] == MANAGER and a.name not in need_files]
     missing = [a.name for a in managers if client.get(a.example).status_code not in {200, 302, 405, 409}]

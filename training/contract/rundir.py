@@ -1,6 +1,7 @@
 """The run directory: where a stage reads its config and leaves everything it made.
 
-    config.json  inputs/  status.json  metrics.jsonl  log.txt  checkpoints/  outputs/  manifest.json (written last)
+    config.json  inputs/  status.json  metrics.jsonl  usage.jsonl  log.txt  checkpoints/  outputs/
+    manifest.json (written last)
 
 The web application only reads what a stage writes here (and asks it to stop by SIGTERM); the stage only writes. Times
 are seconds since 1970-01-01 UTC of the machine that runs the stage.
@@ -60,6 +61,15 @@ class MetricRow:
     values: dict[str, float | None]
 
 
+@dataclass(frozen=True)
+class UsageRow:
+    """One line of `usage.jsonl`: what the stage used of its machine. `end` is where the line ends, in bytes."""
+
+    time: float
+    values: dict[str, float | None]
+    end: int
+
+
 class RunDir:
     """Paths and the atomic reads and writes of one run directory."""
 
@@ -69,6 +79,7 @@ class RunDir:
         self.inputs = self.path / "inputs"
         self.status_path = self.path / "status.json"
         self.metrics_path = self.path / "metrics.jsonl"
+        self.usage_path = self.path / "usage.jsonl"
         self.log_path = self.path / "log.txt"
         self.checkpoints = self.path / "checkpoints"
         self.outputs = self.path / "outputs"
@@ -90,10 +101,8 @@ class RunDir:
 
     def append_metrics(self, step: int, values: Mapping[str, float], *, now: float | None = None) -> None:
         """Append one JSON line. NaN and infinity are not JSON, so they are written as null."""
-        clean = {name: float(value) if math.isfinite(value) else None for name, value in values.items()}
-        line = json.dumps({"step": step, "time": time.time() if now is None else now, "values": clean})
-        with self.metrics_path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        line = {"step": step, "time": time.time() if now is None else now, "values": _finite(values)}
+        _append_line(self.metrics_path, line)
 
     def read_metrics(self, offset: int = 0) -> tuple[list[MetricRow], int]:
         """The whole lines from byte `offset`, and the offset to go on from. A half-written last line is left for later.
@@ -119,6 +128,24 @@ class RunDir:
         kept = [json.dumps(asdict(row)) + "\n" for row in rows if row.step <= step]
         if self.metrics_path.exists():
             write_bytes(self.metrics_path, "".join(kept).encode())
+
+    def append_usage(self, values: Mapping[str, float]) -> None:
+        """Append one JSON line. Usage belongs to a moment, not to a step: a resumed stage keeps what is there."""
+        _append_line(self.usage_path, {"time": time.time(), "values": _finite(values)})
+
+    def read_usage(self, offset: int = 0) -> list[UsageRow]:
+        """The whole lines from byte `offset`, which is the `end` of a row or 0."""
+        try:
+            with self.usage_path.open("rb") as file:
+                file.seek(offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        rows = []
+        for line in data[: data.rfind(b"\n") + 1].splitlines(keepends=True):
+            offset += len(line)
+            rows.append(UsageRow(**json.loads(line), end=offset))
+        return rows
 
     def read_log(self, offset: int = 0, *, limit: int = 65536) -> tuple[str, int]:
         """Up to `limit` bytes of `log.txt` from byte `offset`, and the offset to go on from."""
@@ -182,6 +209,15 @@ def file_sha256(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: float(value) if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _append_line(path: Path, value: Mapping[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(value) + "\n")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -45,7 +45,7 @@ class _WithDerivative(torch.autograd.Function):
         return value
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (derivative,) = ctx.saved_tensors
         result: Tensor = derivative.mul_(gradient)
         return result

@@ -102,6 +102,29 @@ def set_reward_bias(reward: Any, bias: float) -> None:
     _set_bias(reward, bias)
 
 
+def load_as_it_is(folder: Path, *, kind: str) -> Any:
+    """A model of the kind "policy" or "reward" in its own precision, to see that its files are a whole model.
+
+    Raises ModelError when it cannot be read, or when weights are missing, which would silently be drawn at random.
+    """
+    auto_class = AutoModelForCausalLM if kind == "policy" else AutoModelForSequenceClassification
+    try:
+        model, found = auto_class.from_pretrained(
+            folder,
+            dtype="auto",
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(f"no model can be read from its files: {error}") from error
+    missing = sorted(found["missing_keys"])
+    if missing:
+        raise ModelError(f"{len(missing)} of its weights are in none of its files, among them {missing[0]}")
+    return model
+
+
 def save_model(model: Any, text: Text, folder: Path) -> None:
     """Write weights (safetensors), config and tokenizer to `folder`, and how a policy is sampled: as it is.
 

@@ -74,7 +74,7 @@ class _Attention(torch.autograd.Function):
         return _forward(query, key, value, rows, scale)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value = ctx.saved_tensors
         to_query, to_key, to_value = (_like(tensor) for tensor in (query, key, value))
         for row in ctx.rows:

@@ -12,8 +12,10 @@ publishing    the result, registered once
 from labeling.services.runs.claims import Claim, claim, keep, sweep
 from labeling.services.runs.creation import (
     HUB_NAME,
+    Folder,
     Input,
     RunError,
+    Upload,
     annotate,
     cancel,
     changes_from_preset,
@@ -29,10 +31,12 @@ __all__ = [
     "HUB_NAME",
     "NEXT",
     "Claim",
+    "Folder",
     "IllegalTransition",
     "Input",
     "RunError",
     "Superseded",
+    "Upload",
     "annotate",
     "ask_worker_to_go",
     "cancel",

@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -13,7 +14,6 @@ from labeling.services.runs.states import State, Superseded, note, transition
 from training.contract import configs
 from training.contract.configs import ConfigError, FieldSpec
 
-Input = Snapshot | Model
 Files = Mapping[str, EvaluationFile]
 NO_FILES: Files = {}
 HUB_NAME = re.compile(r"^[\w-][\w.-]*/[\w-][\w.-]*$")
@@ -21,6 +21,23 @@ HUB_NAME = re.compile(r"^[\w-][\w.-]*/[\w-][\w.-]*$")
 
 class RunError(ValueError):
     """What cannot be done with a run; the text says why."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An archive that was uploaded: where it lies in storage."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder right below PODIUM_MODEL_IMPORT_DIR."""
+
+    name: str
+
+
+Input = Snapshot | Model | Upload | Folder
 
 
 def create(
@@ -72,7 +89,7 @@ def check(
     files: Files = NO_FILES,
 ) -> dict[str, Any]:
     """The config as it will be stored: complete, checked, without paths. Raises ConfigError naming the field."""
-    specs = {spec.name: spec for spec in configs.specs(configs.STAGES[stage])}
+    specs = {spec.name: spec for spec in configs.specs(configs.EVERY_STAGE[stage])}
     for name, value in inputs.items():
         if name not in specs or not specs[name].input:
             raise ConfigError(name, "is not an input of this stage")
@@ -140,10 +157,18 @@ def _save_and_queue(run: Run, inputs: Mapping[str, Input], files: Files) -> Run:
 
 
 def _run_input(run: Run, name: str, value: Input) -> RunInput:
+    if isinstance(value, Upload):
+        return RunInput(run=run, name=name, upload=value.key)
+    if isinstance(value, Folder):
+        return RunInput(run=run, name=name, folder=value.name)
     return RunInput(run=run, name=name, **{"model" if isinstance(value, Model) else "snapshot": value})
 
 
 def _check_input(spec: FieldSpec, value: Input, *, project: Project) -> None:
+    if isinstance(value, Upload | Folder):
+        if spec.input != ("archive" if isinstance(value, Upload) else "folder"):
+            raise ConfigError(spec.name, f"must be a {spec.input}")
+        return
     if value.project_id != project.pk:
         raise ConfigError(spec.name, "is of another project")
     if isinstance(value, Snapshot):
@@ -153,7 +178,7 @@ def _check_input(spec: FieldSpec, value: Input, *, project: Project) -> None:
             raise ConfigError(spec.name, f"snapshot “{value.name}” is not ready")
         return
     wanted = Model.Kind.REWARD if spec.input == "reward_model" else Model.Kind.POLICY
-    if spec.input.startswith("snapshot") or value.kind != wanted:
+    if spec.input.startswith(("snapshot", "archive", "folder")) or value.kind != wanted:
         raise ConfigError(spec.name, f"must be a {Model.Kind(wanted).label.lower()}, not {value.name}")
 
 

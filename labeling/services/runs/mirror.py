@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 
-from labeling.models import RunLog, RunMetric
+from labeling.models import RunLog, RunMetric, RunUsage
 from labeling.services.runs.claims import Claim, keep
 from training.contract.rundir import MetricRow, RunDir, RunDirError
 
@@ -23,6 +24,14 @@ class Position:
     offset: int = 0
 
 
+@dataclass(frozen=True)
+class LogPosition:
+    """How far the log was read: a place in bytes, and the number of the line that begins or goes on there."""
+
+    offset: int = 0
+    line: int = 1
+
+
 class Mirror:
     """One claim's view of a run directory. Each tick is one transaction under the claim's fence."""
 
@@ -30,15 +39,18 @@ class Mirror:
         self.claim, self.run_dir = claim, run_dir
         self._position = Position()
         last = RunLog.objects.filter(run_id=claim.run_id).last()
-        self._log_offset = last.end if last else 0
+        self._log_at = LogPosition(last.end, last.first_line + last.text.count("\n")) if last else LogPosition()
+        used = RunUsage.objects.filter(run_id=claim.run_id).last()
+        self._usage_offset = used.end if used else 0
 
     def tick(self, *, is_last: bool = False) -> str:
         """Copy what is new, renew the lease and return the run's state. Raises Superseded when the claim is void."""
         with transaction.atomic():
             state = keep(self.claim, **self._progress())
             position = self._copy_metrics(Position() if is_last else self._position)
-            log_offset = self._copy_log(is_last=is_last)
-        self._position, self._log_offset = position, log_offset
+            log_at = self._copy_log(is_last=is_last)
+            usage_offset = self._copy_usage()
+        self._position, self._log_at, self._usage_offset = position, log_at, usage_offset
         return state
 
     def _progress(self) -> dict[str, Any]:
@@ -65,14 +77,24 @@ class Mirror:
             insert(self.claim.run_id, rows)
         return Position(inode=inode, offset=offset)
 
-    def _copy_log(self, *, is_last: bool) -> int:
-        offset = self._log_offset if self._log_offset <= _size(self.run_dir) else 0
-        while piece := _log_piece(self.run_dir, offset, is_last=is_last):
-            offset += len(piece)
-            RunLog.objects.create(run_id=self.claim.run_id, text=printable(piece), end=offset)
-        if offset > LOG_KEPT_BYTES:
-            RunLog.objects.filter(run_id=self.claim.run_id, end__lt=offset - LOG_KEPT_BYTES).delete()
-        return offset
+    def _copy_log(self, *, is_last: bool) -> LogPosition:
+        at = self._log_at if self._log_at.offset <= _size(self.run_dir.log_path) else LogPosition()
+        while piece := _log_piece(self.run_dir, at.offset, is_last=is_last):
+            text, end = printable(piece), at.offset + len(piece)
+            RunLog.objects.create(run_id=self.claim.run_id, text=text, first_line=at.line, end=end)
+            at = LogPosition(end, at.line + text.count("\n"))
+        if at.offset > LOG_KEPT_BYTES:
+            RunLog.objects.filter(run_id=self.claim.run_id, end__lt=at.offset - LOG_KEPT_BYTES).delete()
+        return at
+
+    def _copy_usage(self) -> int:
+        """On another machine the file begins anew; what is here stays."""
+        offset = self._usage_offset if self._usage_offset <= _size(self.run_dir.usage_path) else 0
+        rows = self.run_dir.read_usage(offset)
+        RunUsage.objects.bulk_create(
+            RunUsage(run_id=self.claim.run_id, time=row.time, values=row.values, end=row.end) for row in rows
+        )
+        return rows[-1].end if rows else offset
 
 
 def make_equal(run_id: int, rows: list[MetricRow]) -> None:
@@ -116,5 +138,5 @@ def _inode(run_dir: RunDir) -> int | None:
     return run_dir.metrics_path.stat().st_ino if run_dir.metrics_path.exists() else None
 
 
-def _size(run_dir: RunDir) -> int:
-    return run_dir.log_path.stat().st_size if run_dir.log_path.exists() else 0
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

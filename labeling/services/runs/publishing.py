@@ -11,9 +11,10 @@ from django.db import transaction
 from labeling.models import Run, Stage
 from labeling.services import artifacts, registry, responses
 from labeling.services.runs.claims import Claim, keep, kept_alive
+from labeling.services.runs.files import BESIDE
 from labeling.services.runs.states import State, transition
 from training.contract.records import ResponseRow
-from training.contract.rundir import RunDir, read_json
+from training.contract.rundir import RunDir, file_sha256, read_json
 
 logger = logging.getLogger(__name__)
 REPORT = "outputs/report.json"
@@ -29,24 +30,28 @@ def publish(*, run: Run, claim: Claim, run_dir: RunDir) -> None:
     with kept_alive(claim):
         manifest = run_dir.verify_manifest()
         key = f"{_home(run)}/{claim.fence}"
-        _store(run_dir, manifest=manifest, key=key)
+        beside = _store(run_dir, manifest=manifest, key=key)
     with transaction.atomic():
-        result = {"summary": manifest["summary"], "files": manifest["files"], "storage_key": key}
+        result = {"summary": manifest["summary"], "files": manifest["files"], "storage_key": key, "beside": beside}
         if report := read_json(run_dir.path / REPORT):
             result["report"] = report
         transition(run, to=State.SUCCEEDED, actor=claim.owner, fence=claim.fence, result=result, **_at_the_end(run))
         _register(run, key=key, manifest=manifest, run_dir=run_dir)
     _drop_earlier_attempts(run, claim)
+    drop_uploads(run)
     for folder in (run_dir.checkpoints, run_dir.outputs):  # all that matters is in storage now
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _store(run_dir: RunDir, *, manifest: dict[str, Any], key: str) -> None:
+def _store(run_dir: RunDir, *, manifest: dict[str, Any], key: str) -> dict[str, Any]:
+    """Returns size and hash of each file that the manifest does not list itself."""
     for name in manifest["files"]:
         artifacts.put_file(source=run_dir.path / name, name=f"{key}/{name}")
-    for path in (run_dir.metrics_path, run_dir.log_path, run_dir.manifest_path):
-        if path.exists():
-            artifacts.put_file(source=path, name=f"{key}/{path.name}")
+    paths = [run_dir.path / name for name in BESIDE]
+    found = [path for path in paths if path.exists()]
+    for path in found:
+        artifacts.put_file(source=path, name=f"{key}/{path.name}")
+    return {path.name: {"sha256": file_sha256(path), "bytes": path.stat().st_size} for path in found}
 
 
 def _at_the_end(run: Run) -> dict[str, Any]:
@@ -54,7 +59,7 @@ def _at_the_end(run: Run) -> dict[str, Any]:
 
 
 def _register(run: Run, *, key: str, manifest: dict[str, Any], run_dir: RunDir) -> None:
-    if run.stage in registry.KINDS:
+    if registry.makes_a_model(run):
         registry.register(run=run, key=key, manifest=manifest)
     elif run.stage == Stage.GENERATE:
         model = run.inputs.select_related("model").get(name="model").model
@@ -77,6 +82,15 @@ def _drop_earlier_attempts(run: Run, claim: Claim) -> None:
                 artifacts.delete_folder(f"{_home(run)}/{fence}")
     except OSError as error:
         logger.warning("run %s: could not clear up after earlier attempts (%s)", run.pk, error)
+
+
+def drop_uploads(run: Run) -> None:
+    """An uploaded archive has been unpacked, or will never be."""
+    for name in run.inputs.exclude(upload="").values_list("upload", flat=True):
+        try:
+            artifacts.storage().delete(name)
+        except OSError as error:
+            logger.warning("run %s: could not delete %s (%s)", run.pk, name, error)
 
 
 def _home(run: Run) -> str:

@@ -56,18 +56,20 @@ def ask_worker_to_go() -> None:
 
 def _work(run: Run, claim: claims.Claim) -> None:
     how: Conclusion
+    stopped = "it had not begun"
     try:
         with claims.kept_alive(claim):
             run_dir = workdir.prepare(run)
-        how = partial(_by_ending, run_dir=run_dir, ending=_run_stage(run, claim, run_dir))
+        ending = _run_stage(run, claim, run_dir)
+        how, stopped = partial(_by_ending, run_dir=run_dir, ending=ending), _how_it_stopped(ending)
     except ConfigError as error:
         how = partial(_fail, error=str(error))
     except (ValueError, OSError) as error:  # a file is not there, the disk is full, a hash is wrong
         how = partial(_crash, reason=f"{type(error).__name__}: {error}")
     try:
-        _conclude(run, claim, how)
+        _conclude(run, claim, how, stopped=stopped)
     except Superseded:  # cancelled in this very moment? Raises again when the run is somebody else's.
-        _conclude(run, claim, how)
+        _conclude(run, claim, how, stopped=stopped)
 
 
 def _run_stage(run: Run, claim: claims.Claim, run_dir: RunDir) -> Ending:
@@ -136,12 +138,13 @@ def _checked(ending: Ending, *, before: Status | None, after: Status | None) -> 
     return Ending(127) if ending.code == EXIT_FAILED and not said_why else ending
 
 
-def _conclude(run: Run, claim: claims.Claim, how: Conclusion) -> None:
+def _conclude(run: Run, claim: claims.Claim, how: Conclusion, *, stopped: str) -> None:
+    """`stopped` is what a cancelled run's history says of its stage."""
     run.refresh_from_db()
     if run.fence != claim.fence or run.state not in (State.RUNNING, State.CANCELLING):
         raise Superseded(f"it is {run.state}, and belongs to {run.owner or 'nobody'}")
     if run.state == State.CANCELLING:
-        transition(run, to=State.CANCELLED, actor=claim.owner, fence=claim.fence, message="its stage has stopped")
+        transition(run, to=State.CANCELLED, actor=claim.owner, fence=claim.fence, message=stopped)
     else:
         how(run, claim)
 
@@ -161,6 +164,7 @@ def _publish(run: Run, claim: claims.Claim, run_dir: RunDir) -> None:
     try:
         publishing.publish(run=run, claim=claim, run_dir=run_dir)
     except (ValueError, OSError) as error:
+        run.refresh_from_db()  # the transaction that ended it was rolled back, and what is in memory was not
         _crash(run, claim, reason=f"its result could not be stored: {error}")
 
 
@@ -169,6 +173,7 @@ def _fail(run: Run, claim: claims.Claim, *, error: str) -> None:
     transition(
         run, to=State.FAILED, actor=claim.owner, fence=claim.fence, message=error, error=error, failure_kind=kind
     )
+    publishing.drop_uploads(run)
 
 
 def _crash(run: Run, claim: claims.Claim, *, reason: str) -> None:
@@ -179,6 +184,14 @@ def _said(run_dir: RunDir) -> str:
     status = run_dir.read_status()
     error = (status.error if status else None) or {}
     return f"{error.get('type', 'Error')}: {error.get('message', 'no message')}".replace("\0", "\ufffd")
+
+
+def _how_it_stopped(ending: Ending) -> str:
+    if ending.code == EXIT_CANCELLED:
+        return "its stage wrote a checkpoint and stopped"
+    if ending.code == EXIT_SUCCEEDED:
+        return "its stage had just come to its end; what it made was not taken in"
+    return f"{_describe(ending)}; the checkpoint before that stays"
 
 
 def _describe(ending: Ending) -> str:

@@ -6,10 +6,11 @@ from typing import Any
 from django.conf import settings
 
 from labeling.models import EvaluationFile, Run, RunInput
-from labeling.services import evaluation_files, registry, snapshots
+from labeling.services import artifacts, evaluation_files, registry, snapshots
 from training.contract import configs
+from training.contract.configs import ConfigError
 from training.contract.records import read_snapshot_manifest
-from training.contract.rundir import RunDir, RunDirError, write_json
+from training.contract.rundir import RunDir, RunDirError, file_sha256, write_json
 
 
 def run_dir_of(run: Run) -> RunDir:
@@ -36,6 +37,11 @@ def _fetch(item: RunInput, run_dir: RunDir) -> dict[str, Any]:
     if item.model:
         _link(run_dir.inputs / item.name, registry.folder(item.model))
         return {"model": str(item.model.uid), "name": item.model.name, "sha256": item.model.sha256}
+    if item.upload:
+        return _fetch_upload(item, run_dir)
+    if item.folder:
+        _link(run_dir.inputs / item.name, import_folder(item.folder))
+        return {"folder": item.folder}
     assert item.snapshot is not None  # noqa: S101 - the row's CHECK
     folder = snapshots.folder(item.snapshot)
     found, wanted = read_snapshot_manifest(folder).sha256, item.snapshot.resolved.sha256
@@ -50,7 +56,24 @@ def _fetch_file(file: EvaluationFile, link: Path) -> dict[str, Any]:
     return {"file": str(file.uid), "name": file.filename, "sha256": file.sha256}
 
 
-def _link(link: Path, to: Path) -> None:
+def _fetch_upload(item: RunInput, run_dir: RunDir) -> dict[str, Any]:
+    if not artifacts.storage().exists(item.upload):
+        raise ConfigError(item.name, "is no longer here: it was taken in, or refused. Upload it again")
+    path = artifacts.local_file(item.upload)
+    _link(run_dir.inputs / item.name, path)
+    return {"upload": item.upload, "sha256": file_sha256(path)}
+
+
+def import_folder(name: str) -> Path:
+    """A folder that models are imported from. Raises ConfigError for anything that is not right below the root."""
+    root = settings.MODEL_IMPORT_DIR.resolve()
+    path = root / name
+    if path.resolve().parent != root or path.is_symlink() or not path.is_dir():
+        raise ConfigError("folder", f"{name!r} is no folder in {root}")
+    return Path(path)
+
+
+def _link(link: Path, target: Path) -> None:
     if link.is_symlink():
         link.unlink()
-    link.symlink_to(to.resolve(), target_is_directory=to.is_dir())
+    link.symlink_to(target.resolve(), target_is_directory=target.is_dir())

@@ -17,7 +17,7 @@ from django.db import connection
 from kombu import Connection
 
 from config.celery import app
-from labeling.models import Demonstration, Model, Prompt, Ranking, Run, Snapshot, Task, TaskResponse
+from labeling.models import Demonstration, Guideline, Model, Prompt, Ranking, Run, Snapshot, Task, TaskResponse, User
 from labeling.services import artifacts, registry, runs
 from labeling.services.runs import supervision
 from tests.labeling.conftest import People
@@ -83,25 +83,28 @@ def make_snapshot(people: People, tmp_path: Path) -> Any:
 def make_judged(people: People, make_prompt: Any) -> Any:
     """`make_judged(3)` → three prompts of three responses, each ranked once, the first with a demonstration."""
 
-    def make(num: int) -> list[Prompt]:
-        prompts = [make_prompt(f"Question {number}?", k=3) for number in range(num)]
+    def make(num: int, labeler: User | None = None, guideline: Guideline | None = None) -> list[Prompt]:
+        first, by = Prompt.objects.count(), labeler or people.labeler
+        prompts = [make_prompt(f"Question {number}?", k=3) for number in range(first, first + num)]
         for prompt in prompts:
-            _judge(prompt, people)
-        text = "An answer."
-        Demonstration.objects.create(prompt=prompts[0], labeler=people.labeler, idempotency_key="written", text=text)
+            _judge(prompt, people, by, guideline)
+        key, text = f"written {first}", "An answer."
+        Demonstration.objects.create(prompt=prompts[0], labeler=by, idempotency_key=key, text=text)
         return prompts
 
     return make
 
 
-def _judge(prompt: Prompt, people: People) -> None:
+def _judge(prompt: Prompt, people: People, by: User, guideline: Guideline | None) -> None:
     task = Task.objects.create(project=people.project, kind="rank", prompt=prompt, num_responses=3)
-    done = {"state": "done", "holder": people.labeler, "done_at": "2026-01-01T00:00Z"}
+    done = {"state": "done", "holder": by, "done_at": "2026-01-01T00:00Z"}
     slot = task.slots.create(number=1, project=people.project, kind="rank", **done)
     for position, response in enumerate(prompt.responses.all()):
         TaskResponse.objects.create(task=task, response=response, position=position)
     order = {"displayed": [2, 0, 1], "ranks": [1, 2, 3]}
-    Ranking.objects.create(task=task, slot=slot, labeler=people.labeler, idempotency_key=str(prompt.uid), **order)
+    Ranking.objects.create(
+        task=task, slot=slot, labeler=by, guideline=guideline, idempotency_key=str(prompt.uid), **order
+    )
 
 
 @pytest.fixture

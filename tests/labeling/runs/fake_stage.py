@@ -44,6 +44,7 @@ def main() -> int:
             status(run_dir, plan, step, "failed", {"type": "NonFiniteError", "message": "the loss is not finite"})
             return 1
         run_dir.append_metrics(step, {"fake/loss": 1.0 / step})
+        run_dir.append_usage({"system/cpu_percent": 50.0 + step})
         print(f"step {step}", flush=True)  # noqa: T201
         if asked_to_stop or step % plan["checkpoint_every"] == 0:
             write_bytes(run_dir.checkpoints / "step", str(step).encode())
@@ -53,7 +54,8 @@ def main() -> int:
         time.sleep(plan["step_s"])
     write_outputs(run_dir, stage)
     status(run_dir, plan, plan["steps"], "succeeded")
-    run_dir.write_manifest(stage=stage, summary={"fake/accuracy": 0.75, "num_parameters": 7}, inputs={})
+    summary = {"fake/accuracy": 0.75, "num_parameters": 7} | plan.get("summary", {})
+    run_dir.write_manifest(stage=stage, summary=summary, inputs={})
     if plan.get("spoil"):
         (run_dir.outputs / "model" / "model.safetensors").write_bytes(b"spoilt")
     return 0

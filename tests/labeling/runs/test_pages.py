@@ -20,11 +20,11 @@ from training.contract.configs import STAGES
 pytestmark = pytest.mark.django_db
 
 READING = ["dashboard", "runs", "models", "rounds"]
-ACTING = ["run_new"]
+ACTING = ["run_new", "model_import"]
 TABS = ["run", "run_report", "run_curves", "run_log", "run_files", "run_config"]
-OF_RUN = [*TABS, "run_head", "run_metrics", "run_log_json"]
+OF_RUN = [*TABS, "run_head", "run_metrics", "run_metrics_csv", "run_usage", "run_log_json", "run_log_text"]
 RUN_ACTIONS = ["run_cancel", "run_resume", "run_note", "run_tasks"]
-MODEL_ACTIONS = ["model_promote", "model_retire", "model_restore"]
+MODEL_ACTIONS = ["model_promote", "model_retire", "model_restore", "model_note"]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A run from claim to end with a stage that succeeds, fails, dies, or is asked to stop."""
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -175,6 +176,32 @@ def test_a_killed_stage_goes_on_from_its_checkpoint_and_its_curve_has_each_step_
     assert log(run) == run_dir_of(run).read_log()[0]
 
 
+def test_lines_and_use_of_the_machine_go_on_over_a_crash(make_run: Any, fake_stage: Any) -> None:
+    fake_stage(steps=9, die_at=6)
+    run = make_run()
+    for _ in range(2):
+        runs.work(run.pk)
+    numbered = [(piece.first_line, piece.text) for piece in RunLog.objects.filter(run=run)]
+    before = 1
+    for first_line, text in numbered:
+        assert first_line == before
+        before += text.count("\n")
+    assert before - 1 == run_dir_of(run).log_path.read_text().count("\n")
+    used = [row.values["system/cpu_percent"] for row in run.usage.all()]
+    assert used == [51, 52, 53, 54, 55, 55, 56, 57, 58, 59]  # step 5 was done twice, and both times were measured
+
+
+def test_files_beside_the_outputs_keep_their_hashes(make_run: Any, fake_stage: Any) -> None:
+    run = make_run()
+    runs.work(run.pk)
+    run.refresh_from_db()
+    assert set(run.result["beside"]) == {"metrics.jsonl", "usage.jsonl", "log.txt", "manifest.json"}
+    for name, entry in run.result["beside"].items():
+        with artifacts.storage().open(f"{run.result['storage_key']}/{name}", "rb") as file:
+            data = file.read()
+        assert (hashlib.sha256(data).hexdigest(), len(data)) == (entry["sha256"], entry["bytes"])
+
+
 def test_cancelling_a_running_stage_stops_it_after_a_checkpoint(make_run: Any, fake_stage: Any, people: People) -> None:
     fake_stage(steps=500, step_s=0.05)
     run = make_run()
@@ -185,6 +212,9 @@ def test_cancelling_a_running_stage_stops_it_after_a_checkpoint(make_run: Any, f
     run.refresh_from_db()
     assert run.state == "cancelled"
     assert history(run)[-2:] == ["cancelling", "cancelled"]
+    events = list(RunEvent.objects.filter(run=run).values_list("actor", "message"))[-2:]
+    assert events[0][0] == "Mira"
+    assert events[1][1] == "its stage wrote a checkpoint and stopped"
     checkpoint = int((run_dir_of(run).checkpoints / "step").read_text())
     assert checkpoint == steps(run)[-1] < 500
 
@@ -207,6 +237,7 @@ def test_a_stage_that_does_not_listen_is_killed_after_the_grace_time(
     thread.join()
     run.refresh_from_db()
     assert run.state == "cancelled"
+    assert "killed by SIGKILL" in RunEvent.objects.filter(run=run).last().message  # type: ignore[union-attr]
     assert launcher.find(run_dir_of(run)) is None
 
 
@@ -383,10 +414,10 @@ def test_a_run_taken_back_in_the_moment_of_its_end_stays_in_the_queue(
     run = make_run()
     conclude = supervision._conclude
 
-    def too_late(*arguments: Any) -> None:
+    def too_late(*arguments: Any, **named: Any) -> None:
         changed = {"owner": "", "lease_until": None, "queued_at": Now()}
         Run.objects.filter(pk=run.pk).update(state="queued", **changed)
-        conclude(*arguments)
+        conclude(*arguments, **named)
 
     monkeypatch.setattr(supervision, "_conclude", too_late)
     runs.work(run.pk)

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from training.contract.configs.fetch import FetchConfig
 from training.contract.configs.fields import (
     GROUPS,
     INPUTS,
@@ -30,12 +31,14 @@ from training.contract.configs.sft import SFTConfig
 from training.contract.configs.stage import StageConfig, TrainingConfig
 
 __all__ = [
+    "EVERY_STAGE",
     "GROUPS",
     "INPUTS",
     "PRESETS",
     "STAGES",
     "ConfigError",
     "EvaluateConfig",
+    "FetchConfig",
     "FieldSpec",
     "GenerateConfig",
     "PPOConfig",
@@ -61,6 +64,8 @@ STAGES: Final[dict[str, type[StageConfig]]] = {
     "generate": GenerateConfig,
     "evaluate": EvaluateConfig,
 }
+#: Those of the loop, and the one beside it.
+EVERY_STAGE: Final[dict[str, type[StageConfig]]] = {**STAGES, "fetch": FetchConfig}
 
 
 def preset(stage: str, name: str) -> dict[str, Any]:
@@ -68,7 +73,7 @@ def preset(stage: str, name: str) -> dict[str, Any]:
     if name not in PRESETS:
         raise ConfigError("preset", f"must be one of {', '.join(PRESETS)}, not {name!r}")
     options = {spec.name: spec.default for spec in specs(_type(stage)) if not spec.input}
-    return options | OVERRIDES[stage][name]
+    return options | OVERRIDES.get(stage, {}).get(name, {})
 
 
 def build(stage: str, values: Mapping[str, Any]) -> StageConfig:
@@ -106,6 +111,6 @@ def dump(config: StageConfig) -> dict[str, Any]:
 
 
 def _type(stage: str) -> type[StageConfig]:
-    if stage not in STAGES:
-        raise ConfigError("stage", f"must be one of {', '.join(STAGES)}, not {stage!r}")
-    return STAGES[stage]
+    if stage not in EVERY_STAGE:
+        raise ConfigError("stage", f"must be one of {', '.join(EVERY_STAGE)}, not {stage!r}")
+    return EVERY_STAGE[stage]

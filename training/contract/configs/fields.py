@@ -18,6 +18,8 @@ INPUTS: Final = (
     "snapshot:prompts",
     "snapshot:text",
     "file",
+    "archive",
+    "folder",
 )
 
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0010_lighter_indexes_and_rendered_responses'),
+        ('labeling', '0012_evaluation_files'),
     ]
 
     operations = [
