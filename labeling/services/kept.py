@@ -14,12 +14,13 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from labeling.models import Project, Ranking, RankingVoid
-from labeling.services import agreement, bell, bias, leaderboard
+from labeling.services import agreement, bell, bias, by_model, leaderboard
 from labeling.services.agreement import Scope
 
 MAKERS: Mapping[str, Callable[[Project, Scope], Any]] = {
     "agreement": agreement.report,
     "biases": bias.report,
+    "by_model": by_model.report,
     **{f"leaderboard-{method}": partial(leaderboard.board, method=method) for method in leaderboard.METHODS},
 }
 SECONDS = 6 * 3600

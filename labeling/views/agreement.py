@@ -15,6 +15,7 @@ from labeling.forms.agreement import METHODS, TIES, AgreementForm, LeaderboardFo
 from labeling.models import Model, Role, Task, UseCase, User
 from labeling.permissions import ProjectRequest, member
 from labeling.services import agreement, bias, kept
+from labeling.services import by_model as models_judged
 from labeling.services import leaderboard as boards
 from labeling.services.agreement import Figure, Scope, TieRule
 from labeling.services.agreement.measures import Line
@@ -25,6 +26,7 @@ PAPER = [
     ("InstructGPT's held-out labelers", Figure(0.773, 0.760, 0.786)),
 ]
 NUM_WORST = 25
+MOST_MODELS = 12  # side by side
 NO_NAME = "not given"
 
 
@@ -102,6 +104,26 @@ def leaderboard(request: ProjectRequest) -> HttpResponseBase:
     return render(request, "agreement/leaderboard.html", context | _frame("leaderboard", form, scope))
 
 
+@require_safe
+@member(Role.MANAGER)
+def by_model(request: ProjectRequest) -> HttpResponseBase:
+    form = ScopeForm(request.GET, project=request.project)
+    scope = form.scope()
+    report: models_judged.Report | None = kept.get("by_model", request.project, scope)
+    if report is None or _only_asks(request):
+        return _wait(request, "by_model", is_ready=report is not None)
+    shown = report.models[:MOST_MODELS]
+    ids = [one.model_id for one in shown]
+    context = {
+        "report": report,
+        "models": shown,
+        "num_left": len(report.models) - len(shown),
+        "uids": dict(Model.objects.filter(project=request.project, pk__in=ids).values_list("pk", "uid")),
+        "rows": [(flag, [one.flags[flag] for one in shown]) for flag in report.flags],
+    }
+    return render(request, "agreement/by_model.html", context | _frame("by_model", form, scope))
+
+
 @require_POST
 @member(Role.REVIEWER)
 def anew(request: ProjectRequest, page: str) -> HttpResponseBase:
@@ -117,6 +139,13 @@ def anew_board(request: ProjectRequest) -> HttpResponseBase:
     for method in boards.METHODS:
         kept.forget(f"leaderboard-{method}", request.project, form.scope())
     return _again(request, "leaderboard")
+
+
+@require_POST
+@member(Role.MANAGER)
+def anew_by_model(request: ProjectRequest) -> HttpResponseBase:
+    kept.forget("by_model", request.project, ScopeForm(request.GET, project=request.project).scope())
+    return _again(request, "by_model")
 
 
 def _again(request: ProjectRequest, page: str) -> HttpResponseBase:

@@ -125,6 +125,8 @@ RULES: dict[str, str] = {
     "biases_anew": REVIEWER,
     "leaderboard": MANAGER,
     "leaderboard_anew": MANAGER,
+    "by_model": MANAGER,
+    "by_model_anew": MANAGER,
     # Data
     "snapshots": MANAGER,
     "snapshot_new": MANAGER,
@@ -136,6 +138,7 @@ RULES: dict[str, str] = {
     "dashboard": REVIEWER,
     "runs": REVIEWER,
     "runs_compare": REVIEWER,
+    "workers": REVIEWER,
     "run_new": MANAGER,
     "run_new_stage": MANAGER,
     "run": REVIEWER,
