@@ -78,9 +78,11 @@ def claim(
             return renewed[0]
         if _holds_enough(project, stands.open_kinds(kinds), len(held)):
             return Nothing(num_held=0, back_at=None, holds_enough=True)
-        if slot := _hand_out(project, labeler, kinds, stands):
+        slot = _hand_out(project, labeler, kinds, stands)
+        if slot and slot.task_id not in at_hand:
             return slot
-    if expire():  # nobody has swept yet
+    # A task at hand whose lease had run out is theirs again, but it is not another one. Or nobody has swept yet.
+    if slot or expire():
         return claim(project=project, labeler=labeler, kinds=kinds, besides=besides)
     return _nothing(project, labeler, kinds, stands)
 
@@ -102,7 +104,7 @@ def claim_ahead(
             slot = _hand_out(project, labeler, kinds, stands)
             if slot is None:
                 break
-            mine.append(slot)
+            mine += [slot] if slot.task_id not in answered else []
             num_held += 1
     return mine
 

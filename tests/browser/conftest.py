@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from labeling.models import Prompt, Task
@@ -29,12 +28,6 @@ def browser_path() -> str:
             "or set PODIUM_CHROMIUM to its path."
         )
     return found
-
-
-@pytest.fixture(scope="session", autouse=True)
-def sources_not_collected_files(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The live server prefers what `collectstatic` once left behind; tests are about the files as they are now."""
-    settings.STATIC_ROOT = str(tmp_path_factory.mktemp("staticfiles"))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """Files that the evaluate stage asks from: read alike on both sides, and refused with the line that is wrong."""
 
+import csv
+
 import pytest
 
 from training.contract import questions
@@ -34,7 +36,8 @@ def test_a_line_of_text_may_hold_what_python_takes_for_a_line_end() -> None:
         ("harmful_prompts", b"prompt\n", "line 1: has no row"),
         ("harmful_prompts", b"question\nHow?\n", "line 1: has no column prompt"),
         ("harmful_prompts", b"prompt\nHow?\n\xff\xfe\n", "line 3: is not UTF-8"),
-        ("harmful_prompts", b"prompt\nHow?\n" + b"a" * 200_000, "line 3: is not CSV"),
+        ("harmful_prompts", b"prompt\nHow?\n" + b"a" * 100_001, "line 3: has a text of more than 100,000"),
+        ("harmful_prompts", b'{"prompt": "' + b"a" * 100_001 + b'"}', "line 1: has a text of more than 100,000"),
         ("paraphrases", b"prompt,other\na,b\n", "line 1: has no column paraphrase"),
         ("paraphrases", b"prompt,paraphrase\na,b\nc\n", "line 3: has no text in 'paraphrase'"),
         (
@@ -59,3 +62,13 @@ def test_an_answer_on_both_sides_counts_on_both() -> None:
     (found,) = questions.truthfulqa(HEADER + b"A,Q,Nobody knows,Nobody knows; Unknown,Unknown; Ann\n")
     assert found.correct == ("Nobody knows.", "Unknown.")
     assert found.incorrect == ("Unknown.", "Ann.")
+
+
+@pytest.mark.parametrize("limit", [131_072, 10**7])
+def test_how_long_a_text_may_be_does_not_depend_on_what_else_the_process_reads(limit: int) -> None:
+    before = csv.field_size_limit(limit)
+    try:
+        with pytest.raises(QuestionsError, match="line 3: has a text of more than"):
+            questions.harmful_prompts(b"prompt\nHow?\n" + b"a" * 200_000)
+    finally:
+        csv.field_size_limit(before)

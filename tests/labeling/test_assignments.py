@@ -62,6 +62,31 @@ def at_once(calls):
         return [future.result(60) for future in [pool.submit(run, call) for call in calls]]
 
 
+def test_a_task_at_hand_whose_lease_ran_out_is_not_handed_out_as_another_one(people, ask):
+    first, second = ask(2)
+    slot = claim(people)
+    lapse(slot)
+    found = claim(people, besides=[slot.task])
+    assert found.task_id == ({first.pk, second.pk} - {slot.task_id}).pop()
+
+
+def test_the_only_task_at_hand_is_theirs_again_when_its_lease_ran_out(people, ask):
+    ask()
+    slot = claim(people)
+    lapse(slot)
+    assert isinstance(claim(people, besides=[slot.task]), Nothing)
+    slot.refresh_from_db()
+    assert (slot.state, slot.holder) == ("held", people.labeler)
+
+
+def test_what_was_answered_already_is_not_among_those_ahead_when_its_lease_ran_out(people, ask):
+    ask()
+    slot = claim(people)
+    lapse(slot)
+    assignments.expire()
+    assert assignments.claim_ahead(project=people.project, labeler=people.labeler, besides=[slot.task]) == []
+
+
 def test_a_claim_holds_the_slot_with_a_lease(people, ask):
     ask()
     slot = claim(people)

@@ -29,8 +29,10 @@ def test_sft_learns_the_same_packed_and_padded_and_by_small_and_large_passes(
     packed = losses(snapshots, tmp_path / "packed")
     padded = losses(snapshots, tmp_path / "padded", packing=False)
     small = losses(snapshots, tmp_path / "small", max_forward_tokens=64)
-    assert packed == pytest.approx(padded, rel=1e-5)
-    assert small == pytest.approx(packed, rel=1e-5)
+    # One step differs by rounding alone (1e-15 in fp64: test_packing.py); eight steps of Adam carry that on.
+    assert packed[0] == pytest.approx(padded[0], rel=1e-6)
+    assert packed == pytest.approx(padded, rel=5e-5)
+    assert small == pytest.approx(packed, rel=5e-5)
     assert small != packed  # they do share their forward passes otherwise
     assert "rows are packed" in (tmp_path / "packed" / "log.txt").read_text()
     assert "packing is off" in (tmp_path / "padded" / "log.txt").read_text()

@@ -13,6 +13,9 @@ from typing import Any, Final
 
 TRUTHFULQA_COLUMNS: Final = ("Question", "Best Answer", "Correct Answers", "Incorrect Answers")
 
+MAX_CHARS: Final = 100_000
+TOO_LONG: Final = f"has a text of more than {MAX_CHARS:,} characters"
+
 Place = str
 """Where in a file: “line 3”."""
 
@@ -103,8 +106,10 @@ def _text(content: bytes) -> str:
 
 def _filled(rows: Iterator[tuple[Place, Mapping[str, Any]]]) -> Iterator[tuple[Place, Mapping[str, Any]]]:
     num_rows = 0
-    for num_rows, found in enumerate(rows, start=1):  # noqa: B007 - counted
-        yield found
+    for num_rows, (place, row) in enumerate(rows, start=1):  # noqa: B007 - counted
+        if any(len(value) > MAX_CHARS for value in row.values() if isinstance(value, str)):
+            raise QuestionsError(f"{place}: {TOO_LONG}")
+        yield place, row
     if not num_rows:
         raise QuestionsError("line 1: has no row below it")
 
@@ -118,7 +123,9 @@ def _csv_rows(text: str, columns: Sequence[str]) -> Iterator[tuple[Place, Mappin
         for row in reader:
             yield f"line {reader.line_num}", row
     except csv.Error as error:
-        raise QuestionsError(f"line {reader.line_num + 1}: is not CSV: {error}") from None
+        # Python's own limit on a cell is more than ours, and another part of the program may have raised it.
+        what = TOO_LONG if "field larger" in str(error) else f"is not CSV: {error}"
+        raise QuestionsError(f"line {reader.line_num + 1}: {what}") from None
 
 
 def _json_rows(text: str) -> Iterator[tuple[Place, Mapping[str, Any]]]:
