@@ -205,6 +205,8 @@ def test_another_person_at_this_browser_neither_sees_nor_sends_the_first_ones_wo
     expect(page.locator("h1")).to_have_text("No connection")
     expect(page.locator("[data-tasks] a")).to_have_count(0)
     page.context.set_offline(False)
+    expect(page.locator("h1")).not_to_have_text("No connection")  # it loads the address by itself again
+    page.wait_for_load_state()
     log_in(page, people.labeler, origin)  # the first one comes back
     page.goto(origin + address(given[1]))
     expect(page.locator("[data-order]")).to_have_text("A")  # kept here all the while
