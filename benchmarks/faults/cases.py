@@ -36,9 +36,9 @@ class Setting:
     num: int
     broker_away_seconds: float
 
-    def moment(self, run: "Run") -> bool:
-        """Wait until some moment of the run's life; False when it was over before."""
-        wait_for(lambda: reached(run, 0) and run.state != "queued", seconds=LONGEST, what="the run is begun")
+    def moment(self, run: "Run", *, after_fence: int) -> bool:
+        """Wait until some moment of a claim later than `after_fence`; False when the run was over before."""
+        wait_for(lambda: is_over(run) or run.fence > after_fence, seconds=LONGEST, what="a worker has the run")
         time.sleep(self.rng.uniform(0.0, 0.9 * self.base.seconds))
         return not is_over(run)
 
@@ -51,7 +51,12 @@ Case = Callable[[Setting], list[Outcome]]
 
 def worker_killed(at: Setting) -> list[Outcome]:
     """SIGKILL, in turns to the worker's first process alone and to all it had started."""
-    return _at_random_moments(at, lambda run, number: _replace_worker(at, with_children=number % 2 == 1))
+
+    def kill(run: "Run", number: int) -> bool:
+        _replace_worker(at, with_children=number % 2 == 1)
+        return True
+
+    return _at_random_moments(at, kill)
 
 
 def stage_killed(at: Setting) -> list[Outcome]:
@@ -59,10 +64,12 @@ def stage_killed(at: Setting) -> list[Outcome]:
     from labeling import launcher
     from labeling.services.runs.workdir import run_dir_of
 
-    def kill(run: "Run", number: int) -> None:
+    def kill(run: "Run", number: int) -> bool:
         wait_for(lambda: is_over(run) or launcher.find(run_dir_of(run)), seconds=LONGEST, what="the stage is there")
-        if pid := launcher.find(run_dir_of(run)):
-            os.kill(pid, signal.SIGKILL)
+        if (pid := launcher.find(run_dir_of(run))) is None:
+            return False
+        os.kill(pid, signal.SIGKILL)
+        return True
 
     return _at_random_moments(at, kill)
 
@@ -192,16 +199,16 @@ CASES: Final[dict[str, Case]] = {
 }
 
 
-def _at_random_moments(at: Setting, disturb: "Callable[[Run, int], None]") -> list[Outcome]:
-    """`num` times in all, twice a run."""
+def _at_random_moments(at: Setting, disturb: "Callable[[Run, int], bool]") -> list[Outcome]:
+    """`num` times in all, twice a run, each time while a worker has it. `disturb` says whether it did."""
     outcomes, done = [], 0
     while done < at.num:
-        run = at.floor.begin()
+        run, last_fence = at.floor.begin(), 0
         for _ in range(min(KILLS_A_RUN, at.num - done)):
-            if not at.moment(run):
+            if not at.moment(run, after_fence=last_fence):
                 break
-            disturb(run, done)
-            done += 1
+            last_fence = run.fence
+            done += disturb(run, done)
         outcomes.append(until_it_ends(run, at.base))
     return outcomes
 

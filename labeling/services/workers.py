@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import psutil
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -60,7 +60,7 @@ class Herald:
             try:
                 tell(self, is_first=is_first, is_last=is_last)
                 is_first = False
-            except DatabaseError as error:
+            except (DatabaseError, InterfaceError, psutil.Error) as error:  # a worker that lives must not fall silent
                 logger.warning("could not tell that %s is here (%s)", self.name, error)
             finally:
                 connection.close()  # a pool process forked later must not inherit an open one

@@ -39,9 +39,10 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_chance_alone() -> None:
 
 def test_a_saved_policy_says_the_same_and_holds_no_pickle(policy: Path) -> None:
     ids = torch.tensor([TEXT.content_ids("hello")])
-    torch.testing.assert_close(
-        models.load_policy(str(policy), TEXT)(ids).logits, tiny()(ids).logits, rtol=1e-5, atol=1e-6
-    )
+    found, expected = models.load_policy(str(policy), TEXT), tiny()
+    assert found.state_dict().keys() == expected.state_dict().keys()
+    assert all(torch.equal(value, expected.state_dict()[name]) for name, value in found.state_dict().items())
+    torch.testing.assert_close(found(ids).logits, expected(ids).logits, rtol=1e-5, atol=1e-6)  # GELU is our own
     assert not list(policy.glob("*.bin"))
     assert (policy / "model.safetensors").is_file()
 

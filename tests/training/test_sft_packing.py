@@ -10,6 +10,8 @@ from tests.training.preference_world import TINY, Snapshots
 from tests.training.tiny_world import curve, run
 
 pytestmark = pytest.mark.slow
+# At the preset's 0.02 a few steps of Adam make a hundredfold of what rounding differs by.
+CALM: dict[str, Any] = {"pretrain_learning_rate": 1e-3}
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +20,8 @@ def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
 
 
 def losses(snapshots: Snapshots, folder: Path, **changes: Any) -> list[float]:
-    config = TINY | {"dataset": str(snapshots.sft), "num_epochs": 2, "batch_size": 6, "micro_batch_size": 6} | changes
+    shared = CALM | {"dataset": str(snapshots.sft), "num_epochs": 2, "batch_size": 6, "micro_batch_size": 6}
+    config = TINY | shared | changes
     assert run("sft", config, folder) == 0, (folder / "log.txt").read_text()
     return [values.get("sft/loss") or values["pretrain/loss"] or 0.0 for _, values in curve(folder)]
 
@@ -29,10 +32,8 @@ def test_sft_learns_the_same_packed_and_padded_and_by_small_and_large_passes(
     packed = losses(snapshots, tmp_path / "packed")
     padded = losses(snapshots, tmp_path / "padded", packing=False)
     small = losses(snapshots, tmp_path / "small", max_forward_tokens=64)
-    # One step differs by rounding alone (1e-15 in fp64: test_packing.py); eight steps of Adam carry that on.
-    assert packed[0] == pytest.approx(padded[0], rel=1e-6)
-    assert packed == pytest.approx(padded, rel=5e-5)
-    assert small == pytest.approx(packed, rel=5e-5)
+    assert packed == pytest.approx(padded, rel=1e-5)
+    assert small == pytest.approx(packed, rel=1e-5)
     assert small != packed  # they do share their forward passes otherwise
     assert "rows are packed" in (tmp_path / "packed" / "log.txt").read_text()
     assert "packing is off" in (tmp_path / "padded" / "log.txt").read_text()
