@@ -198,8 +198,8 @@ def _judged(ancestors: list[Ancestor]) -> Iterator[Frozen]:
 
 
 def _limits_of_data(held: list[Frozen]) -> Iterator[str]:
-    judgements = sum(frozen.num_judgements for frozen in held)
-    labelers = {labeler for frozen in held for labeler in frozen.by_labeler}
+    labelers = lineage.judgements_by_labeler(held)
+    judgements = labelers.total()
     if held and judgements < FEW_JUDGEMENTS:
         yield f"It stands on {judgements:,} judgements, which is few: expect it to be wrong where nobody judged."
     if held and len(labelers) < FEW_LABELERS:

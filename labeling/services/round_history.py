@@ -4,10 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.core.cache import cache
+from django.db.models import Count, Max
+
 from labeling.models import Project, Ranking, Round
 from labeling.services.agreement import overall
 
 MOST: Final = 30  # the newest rounds; more would not be read
+KEPT_SECONDS: Final = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,21 @@ def _accuracy(rounds: Iterable[Round]) -> Chart:
 
 def _agreement(rounds: Iterable[Round]) -> Chart:
     hint = "Two people on the same two responses of the round's policy. The more alike those are, the lower it is."
-    line = _line("pairs agreed on", (_agreed(round) for round in rounds))
+    given = Ranking.objects.counted().filter(task__round__in=rounds, ranks__len__gte=2)
+    counts = given.order_by().values_list("task__round").annotate(num=Count("pk"), newest=Max("pk"))
+    versions = {round_id: f"{num}:{newest}" for round_id, num, newest in counts}
+    line = _line("pairs agreed on", (_agreed(round, versions[round.pk]) for round in rounds if round.pk in versions))
     return Chart("Agreement of people", hint, _drawn([line]), is_share=True)
 
 
-def _agreed(round: Round) -> Point | None:
-    found = overall.of_rankings(Ranking.objects.counted().filter(task__round=round, ranks__len__gte=2))
+def _agreed(round: Round, version: str) -> Point | None:
+    """Kept until one of its rankings is given, changed or voided: counting takes longer than the page may."""
+    key = f"round-agreement:{round.pk}:{version}"
+    found: overall.Agreement | None = cache.get(key)
+    if found is None:
+        given = Ranking.objects.counted().filter(task__round=round, ranks__len__gte=2)
+        found = overall.of_rankings(given)
+        cache.set(key, found, KEPT_SECONDS)
     return _with_interval(round.number, {"value": found.share, "low": found.low, "high": found.high})
 
 

@@ -6,7 +6,7 @@ graph     the way back as nodes and edges
 layout    places for them on a drawing
 """
 
-from labeling.services.lineage.back import Ancestor, Frozen, of
+from labeling.services.lineage.back import Ancestor, Frozen, judgements_by_labeler, of
 from labeling.services.lineage.forward import (
     Made,
     from_guideline,
@@ -32,6 +32,7 @@ __all__ = [
     "from_ranking",
     "from_snapshot",
     "graph_of",
+    "judgements_by_labeler",
     "models_from",
     "of",
     "runs_on",

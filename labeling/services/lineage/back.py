@@ -1,7 +1,7 @@
 """From a model back to what made it: runs, snapshots, rankings, labelers and guideline versions."""
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -77,6 +77,17 @@ def frozen(snapshot: Snapshot) -> Frozen:
         found.by_labeler[labeler] += num
         if version:
             found.by_guideline[version] += num
+    return found
+
+
+def judgements_by_labeler(held: Iterable[Frozen]) -> Counter[int]:
+    """How many by each labeler (by id) in all of these. One that several snapshots hold, as each round's snapshot holds
+    what the rounds before it judged, counts once."""
+    snapshots = [frozen.snapshot.pk for frozen in held]
+    found: Counter[int] = Counter()
+    for through, what in JUDGEMENTS.values():
+        rows: QuerySet[Any] = through.objects.filter(snapshot__in=snapshots).order_by()
+        found.update(dict(rows.values_list(f"{what}__labeler").annotate(num=Count(what, distinct=True))))
     return found
 
 

@@ -1,12 +1,11 @@
 """A model's way back as nodes and edges: model ← run ← snapshot ← rankings ← labelers and guideline versions."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from labeling.models import Guideline, Model, User
-from labeling.services.lineage.back import Ancestor, Frozen
+from labeling.services.lineage.back import Ancestor, Frozen, judgements_by_labeler
 
 #: More labelers than this share one node, or the drawing would be of nothing else.
 MOST_LABELERS: Final = 8
@@ -74,7 +73,7 @@ def _model(model: Model) -> Node:
 
 
 def _add_labelers(graph: Graph, held: dict[str, Frozen], *, with_names: bool) -> None:
-    total: Counter[int] = sum((frozen.by_labeler for frozen in held.values()), Counter())
+    total = judgements_by_labeler(held.values())
     named = dict(total.most_common(MOST_LABELERS)) if with_names else {}
     people = User.objects.in_bulk(list(named))
     for place, frozen in held.items():

@@ -9,7 +9,17 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from labeling.models import Demonstration, Guideline, Model, Ranking, Run, SnapshotDemonstration, SnapshotRanking, User
+from labeling.models import (
+    Demonstration,
+    Guideline,
+    Model,
+    Ranking,
+    Run,
+    SnapshotDemonstration,
+    SnapshotRanking,
+    Task,
+    User,
+)
 from labeling.services import artifacts, lineage, model_card, registry
 from labeling.services.lineage.graph import MOST_LABELERS
 from tests.labeling.conftest import People
@@ -100,6 +110,24 @@ def test_the_graph_goes_from_the_model_to_people_and_guidelines(people: People, 
     assert {node.note for node in graph.nodes.values() if node.kind == "labeler"} == {"2 judgements", "1 judgement"}
 
 
+def test_a_judgement_that_two_rounds_froze_counts_once(
+    judge: Model, make_run: Any, make_model: Any, make_snapshot: Any
+) -> None:
+    again = make_snapshot(name="frozen again", stats=STATS)
+    for ranking in Ranking.objects.all():
+        SnapshotRanking.objects.create(snapshot=again, ranking=ranking)
+    run = make_run(name="second round", snapshot=again, config=configs.preset("reward", "tiny-cpu"))
+    run.inputs.filter(name="init_model").update(model=judge)
+    second = make_model("second judge", kind="reward", run=run, parent=judge)
+    ancestors = lineage.of(second)
+    assert [frozen.num_judgements for ancestor in ancestors for frozen in ancestor.data] == [3, 3]
+    notes = [
+        node.note for node in lineage.graph_of(ancestors, with_names=True).nodes.values() if node.kind == "labeler"
+    ]
+    assert sorted(notes) == ["1 judgement", "2 judgements"]
+    assert "It stands on 3 judgements, which is few" in model_card.limits(second, ancestors)[0]
+
+
 def test_every_box_is_a_link_for_a_manager(manager: Client, people: People, judge: Model) -> None:
     page = manager.get(address("model", judge.uid)).content.decode()
     drawing = page[page.index('<svg class="graph"') : page.index("As a list")]
@@ -131,13 +159,18 @@ def test_a_reviewer_sees_how_many_judged_and_not_who(client: Client, people: Peo
     assert "Lena" not in card
 
 
-def test_many_labelers_share_a_box(people: People, judge: Model, make_prompt: Any) -> None:
-    ancestors = lineage.of(judge)
-    by_labeler = ancestors[0].data[0].by_labeler
-    by_labeler.clear()
+def test_many_labelers_share_a_box(people: People, judge: Model, make_judged: Any) -> None:
+    """The one who judged most comes first: person n gave n + 1 rankings."""
+    snapshot = lineage.of(judge)[0].data[0].snapshot
+    SnapshotRanking.objects.filter(snapshot=snapshot).delete()
     for number in range(MOST_LABELERS + 3):
+        make_judged(1)
         user = User.objects.create_user(f"p{number}@example.org", None, name=f"P{number}")
-        by_labeler[user.pk] = number + 1
+        for task in Task.objects.order_by("pk")[: number + 1]:
+            given = {"idempotency_key": f"{user.pk}-{task.pk}", "displayed": [2, 0, 1], "ranks": [1, 2, 3]}
+            ranking = Ranking.objects.create(task=task, labeler=user, **given)
+            SnapshotRanking.objects.create(snapshot=snapshot, ranking=ranking)
+    ancestors = lineage.of(judge)
     nodes = lineage.graph_of(ancestors, with_names=True).nodes.values()
     labels = {node.label for node in nodes if node.kind == "labeler"}
     assert labels == {"3 more labelers", *(f"P{number}" for number in range(3, MOST_LABELERS + 3))}

@@ -1,5 +1,6 @@
 """Round by round: which figures are drawn, whose they are, and where."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -7,12 +8,19 @@ from django.test import Client
 from django.urls import reverse
 
 from labeling.models import Project, Ranking, Round, Run, Task
-from labeling.services import round_history
+from labeling.services import round_history, voids
 from labeling.services.round_history import Chart, Line, Point
 from labeling.templatetags.rounds import by_round
 from tests.labeling.conftest import People
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def own_cache(settings: Any) -> None:
+    """Nothing kept by another test, whose round may have the same number."""
+    memory = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(uuid.uuid4())}
+    settings.CACHES = {**settings.CACHES, "default": memory}
 
 
 def a_round(project: Project, number: int, *, state: str = "succeeded", **summary: float) -> Round:
@@ -73,6 +81,26 @@ def test_agreement_is_that_of_the_rounds_own_tasks(people: People, make_judged: 
     rank(second, people.labeler2, [3, 2, 1])
     (chart,) = [one for one in round_history.of_project(people.project) if one.title == "Agreement of people"]
     assert [(point.number, point.value) for point in chart.lines[0].points] == [(1, 1.0)]
+
+
+def test_agreement_is_counted_anew_only_where_a_ranking_came_or_went(
+    people: People, make_judged: Any, monkeypatch: Any
+) -> None:
+    make_judged(2)
+    first, second = Task.objects.order_by("pk")
+    for number, task in ((1, first), (2, second)):
+        Task.objects.filter(pk=task.pk).update(round=a_round(people.project, number))
+        rank(task, people.labeler2, [1, 2, 3])
+    counted = []
+    of_rankings = round_history.overall.of_rankings
+    monkeypatch.setattr(round_history.overall, "of_rankings", lambda given: counted.append(1) or of_rankings(given))
+    charts = round_history.of_project(people.project)
+    assert round_history.of_project(people.project) == charts
+    assert len(counted) == 2
+    voids.void(ranking=Ranking.objects.latest("pk"), reason="wrong", user=people.manager)
+    (agreement,) = [one for one in round_history.of_project(people.project) if one.title == "Agreement of people"]
+    assert [point.number for point in agreement.lines[0].points] == [1]  # one alone agrees with nobody
+    assert len(counted) == 3
 
 
 def rank(task: Task, labeler: Any, ranks: list[int]) -> None:
