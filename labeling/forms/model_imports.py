@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
+from django.template.defaultfilters import filesizeformat
 
 from labeling.services import model_imports, runs
 from training.contract.configs.fetch import REVISION
@@ -38,7 +39,7 @@ class ArchiveForm(BringForm):
     def clean_file(self) -> "UploadedFile[bytes]":
         file: UploadedFile[bytes] = self.cleaned_data["file"]
         if (file.size or 0) > settings.MAX_MODEL_BYTES:
-            raise forms.ValidationError(f"At most {settings.MAX_MODEL_BYTES / 1e9:,.1f} GB are taken.")
+            raise forms.ValidationError(f"At most {filesizeformat(settings.MAX_MODEL_BYTES)} are taken.")
         return file
 
 

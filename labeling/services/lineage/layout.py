@@ -7,7 +7,7 @@ from typing import Final
 from labeling.services.lineage.graph import Graph, Node
 
 WIDTH, HEIGHT = 188, 48
-GAP_X, GAP_Y, PAD = 52, 14, 8
+GAP_X, GAP_Y, PAD = 36, 14, 8  # five columns, a reward model's whole way back, fit the page
 #: These stand in the last column, wherever their data was frozen.
 LAST: Final = ("labeler", "guideline")
 SWEEPS: Final = 4

@@ -110,6 +110,10 @@ def test_the_graph_goes_from_the_model_to_people_and_guidelines(people: People, 
     assert {node.note for node in graph.nodes.values() if node.kind == "labeler"} == {"2 judgements", "1 judgement"}
 
 
+def test_the_whole_way_back_of_a_reward_model_fits_the_page(judge: Model) -> None:
+    assert lineage.draw(lineage.graph_of(lineage.of(judge), with_names=True)).width <= 1104
+
+
 def test_a_judgement_that_two_rounds_froze_counts_once(
     judge: Model, make_run: Any, make_model: Any, make_snapshot: Any
 ) -> None:
