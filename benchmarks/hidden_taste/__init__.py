@@ -1,0 +1,1 @@
+"""Scripted labelers whose preference is known, for loops whose end can then be judged."""
