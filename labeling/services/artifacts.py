@@ -1,17 +1,29 @@
 """Folders in the `artifacts` storage: snapshots, models, what runs leave. Keys are made here, never taken in."""
 
+import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from django.conf import settings
 from django.core.files import File
+from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
 
 
 def storage() -> Storage:
     return storages["artifacts"]
+
+
+def is_folder() -> bool:
+    """Whether the storage is a folder that this process sees. If not, workers may be on other machines."""
+    try:
+        storage().path("")
+    except NotImplementedError:
+        return False
+    return True
 
 
 def put_folder(*, source: Path, key: str) -> None:
@@ -45,47 +57,72 @@ def names(key: str) -> Iterator[str]:
 
 
 def local_folder(key: str) -> Path:
-    """A local folder with the files of a key: the storage's own when it is one, else a copy kept in a cache."""
+    """A local folder with the files of a key: the storage's own when it is one, else a copy kept in a cache.
+
+    For keys whose files never change.
+    """
     try:
         return Path(storage().path(key))
     except NotImplementedError:
-        return _cached_copy(key)
-
-
-def _cached_copy(key: str) -> Path:
-    target = settings.PODIUM_HOME / "cache" / key
-    if target.is_dir():
-        return Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=target.parent))
-    for name in names(key):
-        (part / name).parent.mkdir(parents=True, exist_ok=True)
-        with storage().open(f"{key}/{name}", "rb") as source, (part / name).open("wb") as file:
-            shutil.copyfileobj(source, file)
-    try:
-        part.rename(target)
-    except OSError:  # another process was first; its copy is as good
-        shutil.rmtree(part)
-    return Path(target)
-
-
-def local_file(name: str) -> Path:
-    """A local path of one file: the storage's own when it is one, else a copy kept in a cache."""
-    try:
-        return Path(storage().path(name))
-    except NotImplementedError:
-        target = Path(settings.PODIUM_HOME / "cache" / name)
-        if not target.is_file():
-            _copy_to_cache(name, target)
+        target = cache() / key
+        if not target.is_dir():
+            fetch_folder(key, target)
+        os.utime(target)  # when it was last asked for: services/runs/room.py
         return target
 
 
-def _copy_to_cache(name: str, target: Path) -> None:
+def cache() -> Path:
+    return Path(settings.PODIUM_HOME / "cache")
+
+
+def fetch_folder(key: str, target: Path) -> None:
+    """Copy the files of a key to this machine. Raises FileNotFoundError when there is none."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, part = tempfile.mkstemp(dir=target.parent)
-    with storage().open(name, "rb") as source, open(descriptor, "wb") as file:
+    part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
+    try:
+        for name in names(key):
+            fetch_file(f"{key}/{name}", part / name)
+        if not any(part.iterdir()):
+            raise FileNotFoundError(f"{key}: there is nothing in the storage")
+        part.rename(target)
+    except OSError:
+        shutil.rmtree(part, ignore_errors=True)
+        if not target.is_dir():  # else another process was first, and its copy is as good
+            raise
+
+
+def fetch_file(name: str, target: Path) -> None:
+    """Copy one file to this machine, whole or not at all. Raises FileNotFoundError when it is not there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, path = tempfile.mkstemp(prefix=".part-", dir=target.parent)
+    os.close(descriptor)
+    part = Path(path)
+    try:
+        _write(name, part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write(name: str, target: Path) -> None:
+    found = storage()
+    if hasattr(found, "download"):  # it knows how to do it faster
+        found.download(name, target)
+        return
+    with found.open(name, "rb") as source, target.open("wb") as file:
         shutil.copyfileobj(source, file)
-    Path(part).replace(target)
+
+
+def try_out() -> None:
+    """Write, read and remove a file. Raises OSError when one of it does not work."""
+    name, content = f"tried/{uuid.uuid4()}", b"Podium was here."
+    storage().save(name, ContentFile(content))
+    with storage().open(name) as file:
+        if file.read() != content:
+            raise OSError(f"{name}: what is read is not what was written")
+    storage().delete(name)
+    if storage().exists(name):
+        raise OSError(f"{name}: it was removed, and is still there")
 
 
 def delete_folder(key: str) -> None:

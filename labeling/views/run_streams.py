@@ -78,7 +78,10 @@ def download(request: ProjectRequest, uid: str, name: str) -> FileResponse:
     if file is None or not artifacts.storage().exists(files.key_of(run, name)):
         raise Http404
     filename = f"{run.name}-{name.replace('/', '-')}"
-    return FileResponse(artifacts.storage().open(files.key_of(run, name), "rb"), as_attachment=True, filename=filename)
+    source = artifacts.storage().open(files.key_of(run, name), "rb")
+    answer = FileResponse(source, as_attachment=True, filename=filename)
+    answer["Content-Length"] = source.size  # not known of what comes over the network, unless it is said
+    return answer
 
 
 def _rows(request: ProjectRequest, uid: str, rows: QuerySet[Any, Row], names: list[str]) -> JsonResponse:
