@@ -1,16 +1,22 @@
 """Folders in the `artifacts` storage: snapshots, models, what runs leave. Keys are made here, never taken in."""
 
+import logging
 import os
 import shutil
 import tempfile
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
+
+logger = logging.getLogger(__name__)
+PATIENCE_SECONDS, PAUSE_SECONDS = 300.0, 5.0
 
 
 def storage() -> Storage:
@@ -34,10 +40,28 @@ def put_folder(*, source: Path, key: str) -> None:
 
 def put_file(*, source: Path, name: str) -> None:
     """Copy one file. One already there is replaced."""
+    _patiently(partial(_put, source, name))
+
+
+def _put(source: Path, name: str) -> None:
     if storage().exists(name):
         storage().delete(name)
     with source.open("rb") as file:
         storage().save(name, File(file))
+
+
+def _patiently(act: Callable[[], None]) -> None:
+    """A bucket may be away for minutes, and a run that took days ends meanwhile. A disk's errors have a number."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return act()
+        except OSError as error:
+            is_over = is_folder() or isinstance(error, FileNotFoundError) or error.errno is not None
+            if is_over or time.monotonic() > until:
+                raise
+            logger.warning("the storage is away, trying again (%s)", error)
+            time.sleep(PAUSE_SECONDS)
 
 
 def folders(key: str) -> list[str]:
@@ -98,7 +122,7 @@ def fetch_file(name: str, target: Path) -> None:
     os.close(descriptor)
     part = Path(path)
     try:
-        _write(name, part)
+        _patiently(partial(_write, name, part))
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

@@ -26,8 +26,10 @@ class Machines:
 
 
 @pytest.fixture
-def bucket(settings: Any, tmp_path: Path) -> Path:
+def bucket(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Files are in a bucket; the folder behind it, which only tests look into."""
+    monkeypatch.setattr(artifacts, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(artifacts, "PAUSE_SECONDS", 0.02)
     folder = tmp_path / "bucket"
     settings.STORAGES = settings.STORAGES | {
         name: {"BACKEND": BUCKET, "OPTIONS": {"location": folder / name}} for name in ("default", "artifacts")

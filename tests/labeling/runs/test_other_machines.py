@@ -210,6 +210,23 @@ def test_a_storage_that_is_away_for_a_moment_does_not_disturb_the_stage(
     assert (run.state, steps(run), run.attempt) == ("succeeded", ALL_STEPS, 1)
 
 
+def test_a_result_waits_for_a_storage_that_is_away_for_a_moment(
+    machines: Machines, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, tries = Bucket._save, []
+
+    def away(self: Bucket, name: str, content: Any) -> str:
+        if name.endswith("manifest.json") and len(tries) < 3:
+            tries.append(name)
+            raise OSError("no route to host")
+        return save(self, name, content)
+
+    monkeypatch.setattr(Bucket, "_save", away)
+    machines.at("a")
+    work(run)
+    assert (run.state, run.attempt, len(tries)) == ("succeeded", 1, 3)
+
+
 def test_a_last_checkpoint_that_stays_on_the_machine_is_said_in_the_history(
     machines: Machines, run: Run, people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:

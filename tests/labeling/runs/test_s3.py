@@ -139,7 +139,8 @@ def test_what_is_not_there_is_said_as_a_disk_says_it(s3: Any, tmp_path: Path) ->
     artifacts.storage().delete("nothing")
 
 
-def test_a_server_that_is_away_is_an_os_error(settings: Any, tmp_path: Path) -> None:
+def test_a_server_that_is_away_is_an_os_error(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifacts, "PATIENCE_SECONDS", 0.0)
     place = Place("s3://bucket", "http://127.0.0.1:9", "us-east-1", "key", "secret")
     settings.STORAGES = settings.STORAGES | place.storages(Path("unused"))
     (tmp_path / "file").write_bytes(b"x")
