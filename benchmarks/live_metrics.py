@@ -113,7 +113,7 @@ def _result(
         "pixels_oldest_ms": latency(drawn.oldest),
         "frames_unchanged": drawn.num_unchanged,
         "answer_ms": latency(seen.answers),
-        "requests_per_second": {kind: round(num / wall, 1) for kind, num in sorted(seen.requests.items())},
+        "requests_per_second": round(len(seen.answers) / wall, 1),
         "kilobytes_per_second": round(seen.num_bytes / wall / 1000, 1),
         "cpu_ms_per_second": {name: round(1000 * each.app / wall, 1) for name, each in spent.items()},
         "driver_cpu_ms_per_second": round(1000 * spent["web"].driver / wall, 1),
@@ -150,9 +150,8 @@ def _show(result: dict[str, Any]) -> None:
             f"{row[column] if row[column] is not None else '–':>7}" for column in ("p50", "p95", "p99", "max")
         )
         print(f"{name:34} {row['n']:>7} {cells}")
-    asked = result["requests_per_second"]
     print(f"\nwithin 3 s: {100 * (result['arrival_within_3_s'] or 0):.2f} % of all rows on all pages")
-    print(f"requests/s: {sum(asked.values()):.0f} ({', '.join(f'{kind} {num}' for kind, num in asked.items())})")
+    print(f"requests/s: {result['requests_per_second']:.0f}, {result['kilobytes_per_second']:.0f} kB/s")
     print("CPU-ms per second: " + ", ".join(f"{name} {num:.0f}" for name, num in result["cpu_ms_per_second"].items()))
     print(f"of the measuring itself: {result['driver_cpu_ms_per_second']:.0f}, without its browser")
     for text in [*result["wrong"], *([result["first_error"]] if result["errors"] else [])]:

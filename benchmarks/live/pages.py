@@ -1,18 +1,16 @@
-"""Open run pages, as static/js/runs/source.js, log.js and the head's `hx-trigger` ask while one is in sight."""
+"""Open run pages, as static/js/runs/live.js asks for what curves, log and head show while one is in sight."""
 
 import asyncio
 import random
 import re
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from crowd.browser import Browser
 
-POLL_SECONDS = 1.5  # POLL_MS of source.js and log.js
-HEAD_SECONDS = 2.0  # hx-trigger of runs/parts/head.html
+POLL_SECONDS = 1.0  # POLL_MS of live.js
 
 
 @dataclass
@@ -21,7 +19,6 @@ class Seen:
 
     lags: list[float] = field(default_factory=list)  # from the moment a row was logged until a page had it
     answers: list[float] = field(default_factory=list)  # how long an answer took
-    requests: Counter[str] = field(default_factory=Counter)
     num_bytes: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     first_error: str = ""
@@ -43,63 +40,48 @@ class Page:
     steps: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     fence: int | None = None
+    after: int = 0
+    log_after: int = 0
 
     async def follow(self, opens_at: float) -> None:
         await asyncio.sleep(max(0.0, opens_at - time.monotonic()))
         html = (await self.browser.get(self.address)).body.decode()
-        found = re.search(r'data-log [^>]*data-after="(\d+)"', html)
+        found = re.search(r'data-log data-after="(\d+)"', html)
         self.log_after = int(found[1]) if found else 0
-        self.after = 0
-        await asyncio.gather(
-            self._again(self._metrics, POLL_SECONDS, self.browser.twin()),
-            self._again(self._log, POLL_SECONDS, self.browser.twin()),
-            self._again(self._head, HEAD_SECONDS, self.browser.twin()),
-        )
-
-    async def _again(self, ask: Callable[[Browser], Awaitable[bool]], wait: float, browser: Browser) -> None:
-        """The next question comes `wait` seconds after the answer, or at once where there is more."""
         while time.monotonic() < self.until:
             try:
-                more = await ask(browser)
+                more = await self._ask()
             except Exception as error:  # the page asks again, and so does this; the tally says what happened
-                self.seen.failed(ask.__name__, error)
+                self.seen.failed(type(error).__name__, error)
                 more = False
-            await asyncio.sleep(0 if more else wait)
-        await browser.close()
+            await asyncio.sleep(0 if more else POLL_SECONDS)
+        await self.browser.close()
 
-    async def _metrics(self, browser: Browser) -> bool:
-        found = await self._get(browser, "metrics", f"metrics.json?after={self.after}")
+    async def _ask(self) -> bool:
+        """Whether there is more at once."""
+        started = time.monotonic()
+        query = f"metrics={self.after}&log={self.log_after}&head=1"
+        answer = await self.browser.get(f"{self.address}live.json?{query}")
+        if self.seen.counts:
+            self.seen.answers.append(time.monotonic() - started)
+            self.seen.num_bytes += len(answer.body)
+        found = answer.json()
+        self._take(found)
+        self.log_after = max([self.log_after, *(row["id"] for row in found["log"]["rows"])])
+        return bool(found["metrics"]["more"] or found["log"]["more"])
+
+    def _take(self, found: dict[str, Any]) -> None:
         now = time.time()
         if self.fence not in (None, found["fence"]):
             raise AssertionError("the run was begun again")
         self.fence = found["fence"]
         is_first = self.after == 0
-        for row in found["rows"]:
+        for row in found["metrics"]["rows"]:
             self.steps.append(row["step"])
             self.times.append(row["time"])
             self.after = row["id"]
             if self.seen.counts and not is_first:  # what was there before the page is not late
                 self.seen.lags.append(now - row["time"])
-        return bool(found["more"])
-
-    async def _log(self, browser: Browser) -> bool:
-        found = await self._get(browser, "log", f"log.json?after={self.log_after}")
-        for piece in found["pieces"]:
-            self.log_after = piece["id"]
-        return False
-
-    async def _head(self, browser: Browser) -> bool:
-        await self._get(browser, "head", "head/")
-        return False
-
-    async def _get(self, browser: Browser, kind: str, path: str) -> Any:
-        started = time.monotonic()
-        answer = await browser.get(self.address + path)
-        if self.seen.counts:
-            self.seen.answers.append(time.monotonic() - started)
-            self.seen.requests[kind] += 1
-            self.seen.num_bytes += len(answer.body)
-        return answer.json() if kind != "head" else None
 
 
 def opening_times(num: int, *, begin: float, seconds: float, rng: random.Random) -> list[float]:

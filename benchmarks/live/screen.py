@@ -5,16 +5,17 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-# `fetch` notes when the newest row of each answer was logged. At the next frame but one after the charts were drawn,
-# the first chart's picture is held against the one before: only one that has changed counts as seen.
+# `fetch` notes when the rows of each answer were logged; not of the first, with all that was there before the page. At
+# the next frame but one after the charts were drawn, the first chart's picture is held against the one before: only one
+# that has changed counts as seen.
 WATCH = """
 window.seen = [];
 let newest = null, picture = "";
 const ask = window.fetch;
 window.fetch = async (...args) => {
   const answer = await ask(...args);
-  if (String(args[0]).includes("metrics.json")) {
-    const rows = (await answer.clone().json()).rows;
+  if (String(args[0]).includes("live.json") && !String(args[0]).includes("metrics=0")) {
+    const { rows } = (await answer.clone().json()).metrics;
     if (rows.length) newest = { first: rows[0].time, last: rows.at(-1).time, num: rows.length };
   }
   return answer;

@@ -29,7 +29,7 @@ def test_rows_reach_pages_and_a_browsers_pixels(tmp_path: Path) -> None:
     assert (found["wrong"], found["errors"]) == ([], {})
     assert found["arrival_ms"]["n"] > 100
     assert found["pixels_newest_ms"]["n"] > 0
-    assert set(found["requests_per_second"]) == {"metrics", "log", "head"}
+    assert found["requests_per_second"] > 0
 
 
 def page(*steps: int, last: float = 0.0) -> Page:

@@ -41,10 +41,11 @@ def _run_dirs() -> Iterator[RunDir]:
 
 
 def _is_wanted(run_dir: RunDir) -> bool:
-    """The run may go on, and no other machine has had it since."""
-    row = Run.objects.filter(uid=run_dir.path.name).exclude(state=Run.State.SUCCEEDED).values_list("fence").first()
-    fence = takeover.last_fence(run_dir)
-    return row is not None and (fence is None or fence >= row[0])
+    """The run may go on from here. One that is live may be on its way to this very folder: it stays."""
+    row = Run.objects.filter(uid=run_dir.path.name).values_list("state", "fence").first()
+    if row is None or row[0] == Run.State.SUCCEEDED:
+        return False
+    return row[0] in Run.LIVE or takeover.last_fence(run_dir) == row[1]
 
 
 def _drop_unused(cache: Path) -> None:

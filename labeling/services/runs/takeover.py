@@ -53,13 +53,20 @@ def _fetch_checkpoints(run: Run, run_dir: RunDir) -> None:
     """A file that is missing or changed takes its whole checkpoint with it: the one before it has to do."""
     refused: set[Path] = set()
     for name, entry in run.checkpoint.items():
-        target = run_dir.path / name
-        unit = target.parent if target.parent != run_dir.checkpoints else target
-        if unit not in refused and not _fetch(entry, target):
+        unit = _unit(name, run_dir)
+        if unit not in refused and not _fetch(entry, run_dir.path / name):
             refused.add(unit)
     for unit in refused:
         logger.warning("run %s: %s in storage is damaged; going on without it", run.pk, unit.name)
         shutil.rmtree(unit) if unit.is_dir() else unit.unlink(missing_ok=True)
+    # What is made again comes out the same, and must not be taken for what lies there.
+    run.checkpoint = {name: entry for name, entry in run.checkpoint.items() if _unit(name, run_dir) not in refused}
+
+
+def _unit(name: str, run_dir: RunDir) -> Path:
+    """The checkpoint that a file belongs to: a folder, or the file itself."""
+    target = run_dir.path / name
+    return target.parent if target.parent != run_dir.checkpoints else target
 
 
 def _fetch(entry: dict[str, Any], target: Path) -> bool:

@@ -174,6 +174,20 @@ def test_a_damaged_checkpoint_is_not_used(machines: Machines, run: Run, bucket: 
     assert log_rows(run) == lines(1, 2, 3, 4) + lines(*ALL_STEPS), "from the beginning, not from step 9"
 
 
+def test_a_checkpoint_that_is_made_again_is_not_taken_for_the_damaged_one(
+    machines: Machines, run: Run, bucket: Path
+) -> None:
+    machines.at("a", always_die_at=5)
+    work(run)
+    (damaged,) = named(run)
+    (bucket / damaged).unlink()
+    machines.at("b", always_die_at=5)
+    work(run)
+    (again,) = named(run)
+    assert again != damaged
+    assert (bucket / again).read_bytes() == b"4"
+
+
 def test_a_worker_that_lost_its_run_names_and_removes_nothing(
     machines: Machines, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,19 +328,21 @@ def test_half_a_copy_of_an_input_is_no_copy(machines: Machines, run: Run, monkey
 
 
 def test_a_machine_keeps_no_run_that_is_done_or_went_elsewhere(machines: Machines, make_run: Any) -> None:
-    done, moved, failed, last = (make_run() for _ in range(4))
+    done, moved, failed, waiting, last = (make_run() for _ in range(5))
     machines.at("a")
     work(done)
     machines.at("a", always_die_at=3)
     work(moved)
     machines.at("a", fail_at=3)
     work(failed)
-    machines.at("b", always_die_at=3)
+    machines.at("b", fail_at=3)
     work(moved)
+    machines.at("a", always_die_at=3)
+    work(waiting)
     machines.at("a")
     work(last)
     left = {path.name for path in (machines.tmp_path / "a" / "runs").iterdir() if path.is_dir()}
-    assert left == {str(failed.uid), str(last.uid)}
+    assert left == {str(run.uid) for run in (failed, waiting, last)}
 
 
 def test_copies_of_inputs_go_when_no_run_here_reads_them_and_a_week_has_passed(

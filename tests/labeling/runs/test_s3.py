@@ -131,10 +131,10 @@ def test_what_is_not_there_is_said_as_a_disk_says_it(s3: Any, tmp_path: Path) ->
     with pytest.raises(FileNotFoundError):
         storages["default"].open("nothing")
     with pytest.raises(FileNotFoundError):
-        artifacts.fetch_file("nothing", tmp_path / "x")
+        artifacts.fetch_file("nothing", tmp_path / "here" / "x")
     with pytest.raises(FileNotFoundError):
-        artifacts.fetch_folder("nothing", tmp_path / "x")
-    assert list(tmp_path.iterdir()) == []
+        artifacts.fetch_folder("nothing", tmp_path / "here" / "x")
+    assert list((tmp_path / "here").iterdir()) == []
     assert not artifacts.storage().exists("nothing")
     artifacts.storage().delete("nothing")
 
