@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from labeling.models import Run, RunLog, RunMetric
-from labeling.services import artifacts
+from labeling.services import artifacts, runs
 
+ALL_STEPS = [1, 2, 3, 4, 5, 6]  # of the stage without a model
 BUCKET = "tests.labeling.runs.bucket.Bucket"
 
 
@@ -44,6 +45,12 @@ def machines(bucket: Path, fake_stage: Any, settings: Any, tmp_path: Path) -> Ma
     return found
 
 
+@pytest.fixture
+def run(machines: Machines, make_run: Any) -> Run:
+    found: Run = make_run()
+    return found
+
+
 def steps(run: Run) -> list[int]:
     return list(RunMetric.objects.filter(run=run).order_by("id").values_list("step", flat=True))
 
@@ -61,3 +68,12 @@ def kept(run: Run) -> set[str]:
 def named(run: Run) -> set[str]:
     run.refresh_from_db()
     return {entry["key"] for entry in run.checkpoint.values()}
+
+
+def work(run: Run) -> None:
+    runs.work(run.pk)
+    run.refresh_from_db()
+
+
+def lines(*numbers: int) -> str:
+    return "fake reward begins\n" + "".join(f"step {number}\n" for number in numbers)

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.test import Client
@@ -16,11 +17,11 @@ from django.urls import reverse
 from moto.server import ThreadedMotoServer
 
 from config.files import Place
-from labeling.models import Model, Run
-from labeling.services import artifacts, runs
+from labeling.models import Model
+from labeling.services import artifacts
 from tests.labeling.conftest import People
 
-from .machines import Machines, kept, log_rows, named, steps
+from .machines import Machines, kept, log_rows, named, steps, work
 
 LARGE = bytes(range(256)) * 80_000  # 20 MB: more than one part
 
@@ -56,11 +57,6 @@ def machines(s3: Any, fake_stage: Any, settings: Any, tmp_path: Path) -> Machine
     found = Machines(settings, tmp_path)
     found.at("web")
     return found
-
-
-def work(run: Run) -> None:
-    runs.work(run.pk)
-    run.refresh_from_db()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -158,8 +154,6 @@ def test_a_server_that_is_away_is_an_os_error(settings: Any, tmp_path: Path, mon
 
 def test_paths_are_refused_and_names_cannot_leave_the_prefix(s3: Any) -> None:
     assert not artifacts.is_folder()
-    from django.core.exceptions import SuspiciousOperation
-
     for name in ("../../other", "/../x"):
         with pytest.raises(SuspiciousOperation):
             artifacts.storage().exists(name)
