@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -18,6 +19,7 @@ from labeling.services.runs import workdir
 from labeling.services.runs.workdir import run_dir_of
 from tests.labeling.conftest import People
 
+from .bucket import Bucket
 from .machines import ALL_STEPS, Machines, bucket, lines, machines, run, steps, work
 
 __all__ = ["bucket", "machines", "run"]  # fixtures
@@ -168,3 +170,15 @@ def test_where_the_storage_is_a_folder_nothing_is_copied_but_the_result(
     assert artifacts.folders(f"runs/{run.uid}") == [str(run.fence)]
     assert (run_dir_of(run).inputs / "init_model").resolve() == Path(artifacts.storage().path("models/base"))
     assert not artifacts.cache().exists()
+
+
+def test_a_machine_that_is_set_up_tries_the_storage(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call_command("try_storage", stdout=(said := io.StringIO()))
+    assert said.getvalue() == "The storage takes files, gives them back and removes them.\n"
+    assert not [path for path in bucket.rglob("*") if path.is_file()]
+    monkeypatch.setattr(Bucket, "delete", lambda self, name: None)
+    with pytest.raises(CommandError, match="it was removed, and is still there"):
+        call_command("try_storage")
+    monkeypatch.setattr(Bucket, "_save", lambda self, name, content: name)
+    with pytest.raises(CommandError, match="No such file"):
+        call_command("try_storage")
