@@ -66,7 +66,7 @@ class Artifacts(Uploads):
 class _Streamed(File):  # type: ignore[type-arg]
     def __init__(self, file: Any, name: str, size: int) -> None:
         super().__init__(file, name)
-        self.size = size  # type: ignore[misc, assignment]
+        self.size = size
 
 
 class _Body(io.RawIOBase):

@@ -225,10 +225,9 @@ class _Stoppable(File):  # type: ignore[type-arg]
 
     def __init__(self, file: IO[bytes], stop: threading.Event) -> None:
         super().__init__(file)
-        self._stop = stop
+        self._source, self._stop = file, stop
 
     def read(self, size: int = -1) -> bytes:
         if self._stop.is_set():
             raise Stopped
-        data: bytes = self.file.read(size)
-        return data
+        return self._source.read(size)

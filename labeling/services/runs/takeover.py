@@ -74,7 +74,7 @@ def _fetch(entry: dict[str, Any], target: Path) -> bool:
         artifacts.fetch_file(entry["key"], target)
     except FileNotFoundError:
         return False
-    return file_sha256(target) == entry["sha256"]
+    return file_sha256(target) == str(entry["sha256"])
 
 
 def _fetch_rows(run: Run, claim: Claim, run_dir: RunDir) -> None:
