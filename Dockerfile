@@ -24,14 +24,14 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM base AS web-packages
-RUN pip install --no-cache-dir --no-compile -c constraints.txt ".[web]" \
+RUN pip install --no-cache-dir --no-compile -c constraints.txt ".[web,s3]" \
   && rm -rf build podium.egg-info \
   && python -m compileall -q -j 0 /opt/podium
 
 FROM web-packages AS train-packages
 ARG TORCH_INDEX=
 # torch ships a file of tests in the grammar of Python 3.12.
-RUN pip install --no-cache-dir --no-compile -c constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} ".[web,train]" \
+RUN pip install --no-cache-dir --no-compile -c constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} ".[web,s3,train]" \
   && rm -rf build podium.egg-info \
   && python -m compileall -q -j 0 -x py312_intrinsics /opt/podium
 

@@ -42,7 +42,7 @@ format: installed-dev ## put imports and lines in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: installed-dev ## the labeling floor under load, faults around runs, the stages side by side with others; minutes each
+bench: installed-dev chromium ## the labeling floor under load, faults around runs, the stages side by side with others; minutes each
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script --quick; done
 
 bench-peers: installed-dev ## the peers' environments (Label Studio, TRL), and the floor again with Label Studio beside it

@@ -11,12 +11,15 @@ import environ
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from config.files import Place
+
 django_stubs_ext.monkeypatch()  # generic forms and views can be subscripted, as the type checker wants
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
 IS_PRODUCTION = env.str("PODIUM_ENV", "local") == "production"
+IS_WORKER = env.str("PODIUM_ENV", "local") == "worker"  # a machine that trains and shows no pages
 TESTING = "pytest" in sys.modules
 DEBUG = env.bool("PODIUM_DEBUG", False) and not IS_PRODUCTION
 PODIUM_HOME = Path(env.str("PODIUM_HOME", str(BASE_DIR / ".podium"))).resolve()
@@ -28,6 +31,8 @@ def _secret_key() -> str:
         return str(key)
     if IS_PRODUCTION:
         raise ImproperlyConfigured("Set DJANGO_SECRET_KEY to a long random text: production has no default.")
+    if IS_WORKER:  # it signs nothing that anybody else reads
+        return secrets.token_urlsafe(64)
     path = PODIUM_HOME / "secret_key"
     PODIUM_HOME.mkdir(parents=True, exist_ok=True, mode=0o711)  # passable: as root, Postgres is user nobody
     try:
@@ -40,8 +45,8 @@ def _secret_key() -> str:
 
 def _required_in_production(name: str, default: str) -> str:
     value = str(env.str(name, ""))
-    if not value and IS_PRODUCTION:
-        raise ImproperlyConfigured(f"Set {name}: production has no default.")
+    if not value and (IS_PRODUCTION or IS_WORKER):
+        raise ImproperlyConfigured(f"Set {name}: {env.str('PODIUM_ENV')} has no default.")
     return value or default
 
 
@@ -51,7 +56,7 @@ PERSONAL_DATA = env.str("PODIUM_PERSONAL_DATA", "patterns")
 PERSONAL_DATA_MODEL = env.str("PODIUM_PERSONAL_DATA_MODEL", "en_core_web_sm")  # spaCy's, for Presidio
 # What tells a language where the script does not: "script" (nothing more), or "lingua" (the extra `languages`).
 LANGUAGE_DETECTION = env.str("PODIUM_LANGUAGE_DETECTION", "script")
-ALLOWED_HOSTS = env.list("PODIUM_ALLOWED_HOSTS", default=[] if IS_PRODUCTION else ["*"])
+ALLOWED_HOSTS = env.list("PODIUM_ALLOWED_HOSTS", default=[] if IS_PRODUCTION or IS_WORKER else ["*"])
 CSRF_TRUSTED_ORIGINS = env.list("PODIUM_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
@@ -224,16 +229,9 @@ for _prefix, _folder in (("vendor/uplot", "uplot/dist"), ("vendor/sortablejs", "
     if (BASE_DIR / "node_modules" / _folder).is_dir():
         STATICFILES_DIRS.append((_prefix, str(BASE_DIR / "node_modules" / _folder)))
 WHITENOISE_USE_FINDERS = DEBUG or TESTING
+STORAGE_PLACE = Place.read(lambda name: str(env.str(name, "")))
 STORAGES: dict[str, dict[str, Any]] = {
-    "default": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": PODIUM_HOME / "uploads"},
-    },
-    # Snapshots, models and what runs leave behind.
-    "artifacts": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": PODIUM_HOME / "artifacts"},
-    },
+    **STORAGE_PLACE.storages(PODIUM_HOME),
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG or TESTING

@@ -11,6 +11,17 @@ OPTIONAL: dict[str, dict[str, tuple[str, str] | None]] = {
     "PERSONAL_DATA": {"patterns": None, "presidio": ("presidio_analyzer", "pii")},
     "LANGUAGE_DETECTION": {"script": None, "lingua": ("lingua", "languages")},
 }
+EXTRA_S3 = "Install it with: pip install 'podium[s3]'."
+
+
+@register()
+def storage_is_whole(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A storage that is half configured says so at start, not when the first run is over."""
+    place = settings.STORAGE_PLACE
+    found: list[CheckMessage] = [Error(text, hint=hint, id="podium.E004") for text, hint in place.problems()]
+    if not place.is_folder and not (find_spec("storages") and find_spec("boto3")):
+        found.append(Error("PODIUM_STORAGE needs what is not installed.", hint=EXTRA_S3, id="podium.E005"))
+    return found
 
 
 @register()

@@ -13,7 +13,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 PLACE = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./*-]*)`")
 TARGET = re.compile(r"`?\bmake ([a-z][a-z-]+)\b`")
 COMMAND = re.compile(r"manage\.py ([a-z_]+)")
-SETTING = re.compile(r"\b(PODIUM_[A-Z_]+|DATABASE_URL|REDIS_URL|DJANGO_SECRET_KEY)\b")
+SETTING = re.compile(r"\b(PODIUM_[A-Z0-9_]+|DATABASE_URL|REDIS_URL|DJANGO_SECRET_KEY)\b")
 
 
 def named(page: Path, pattern: re.Pattern[str]) -> set[str]:
@@ -28,6 +28,7 @@ def read_in_code() -> set[str]:
     sources = [
         ROOT / "Makefile",
         ROOT / "docker-compose.yml",
+        ROOT / "docker-compose.worker.yml",
         *(ROOT / "config").glob("*.py"),
         ROOT / "training/cli.py",
     ]
@@ -61,6 +62,7 @@ def test_settings_named_are_read_by_code(page: Path) -> None:
 def test_every_setting_is_described() -> None:
     described = named(ROOT / "docs" / "settings.md", SETTING)
     read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', (ROOT / "config" / "settings.py").read_text()))
+    read |= named(ROOT / "config" / "files.py", SETTING)
     assert read - described == set()
 
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
 
-from labeling.services import model_imports, runs
+from labeling.services import model_folders, runs
 from training.contract.configs.fetch import REVISION
 
 
@@ -65,7 +65,7 @@ class FolderForm(BringForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["folder"].choices = [(name, name) for name in model_imports.folders()]  # type: ignore[attr-defined]
+        self.fields["folder"].choices = [(name, name) for name in model_folders.names()]  # type: ignore[attr-defined]
 
 
 FORMS: list[type[BringForm]] = [ArchiveForm, HubForm, FolderForm]

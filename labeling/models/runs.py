@@ -76,6 +76,9 @@ class Run(PublicModel):
     failure_kind = models.CharField(max_length=8, choices=FailureKind, blank=True)
     error = models.TextField(blank=True)
     result = models.JSONField(default=dict, blank=True, help_text="The stage's report, in short.")
+    checkpoint = models.JSONField(
+        default=dict, blank=True, help_text="Files of the run directory that another machine can go on from."
+    )
 
     objects = RunQuerySet.as_manager()
 

@@ -5,7 +5,6 @@ model is in the registry when that run has succeeded, and not a byte of it befor
 """
 
 import uuid
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -43,14 +42,6 @@ def from_folder(*, project: Project, folder: str, name: str, user: User, key: st
 def from_hub(*, project: Project, repo: str, revision: str, name: str, user: User, key: str) -> Run:
     name = name or repo.partition("/")[2]
     return _queue(project, name=name, user=user, key=key, config={"repo": repo, "revision": revision})
-
-
-def folders() -> list[str]:
-    """Names of the folders that can be imported, as this process sees them."""
-    root: Path = settings.MODEL_IMPORT_DIR
-    if not root.is_dir():
-        return []
-    return sorted(path.name for path in root.iterdir() if not path.is_symlink() and (path / "config.json").is_file())
 
 
 def _look_through(file: Any) -> None:

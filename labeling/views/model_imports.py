@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods
 from labeling.forms.model_imports import FORMS, ArchiveForm, BringForm, FolderForm, HubForm
 from labeling.models import Role, Run
 from labeling.permissions import ProjectRequest, member
-from labeling.services import model_imports
+from labeling.services import artifacts, model_folders, model_imports
 from training.contract.configs import ConfigError
 from training.contract.modelfiles import ModelFilesError
 
@@ -24,7 +24,8 @@ def bring(request: ProjectRequest) -> HttpResponse:
     context = {
         "nav": "models",
         "forms": forms,
-        "root": settings.MODEL_IMPORT_DIR,
+        "root": model_folders.place(),
+        "is_of_this_machine": artifacts.is_folder(),
         "most_bytes": settings.MAX_MODEL_BYTES,
         "chosen": chosen,
     }

@@ -1,12 +1,12 @@
 """What a run's live parts ask for, and what can be taken away: metrics, use of the machine, log, files."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import Model as Row
-from django.db.models import QuerySet
-from django.http import FileResponse, Http404, HttpResponse, JsonResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.http import FileResponse, Http404, JsonResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
 from labeling.models import Role, Run, RunLog, RunMetric, RunUsage
@@ -16,42 +16,29 @@ from labeling.services.imports import cell
 from labeling.services.runs import files, logs, numbers
 from labeling.views.downloads import attached, csv_lines
 
-ROWS_PER_ANSWER = 2000
-PIECES_PER_ANSWER = 100
+# Part of an answer → its rows, what of them is told, and how many at once.
+PARTS: Final[dict[str, tuple[type[Row], list[str], int]]] = {
+    "metrics": (RunMetric, ["id", "step", "time", "values"], 2000),
+    "usage": (RunUsage, ["id", "time", "values"], 2000),
+    "log": (RunLog, ["id", "first_line", "text"], 100),
+}
+LARGE: Final = ("config", "result", "checkpoint")
 
 
 @require_GET
 @member(Role.REVIEWER)
-def head(request: ProjectRequest, uid: str) -> HttpResponse:
-    """The line at the top of a run's pages. When the run has ended, the whole page is loaded once more."""
-    run = _get(request, uid)
-    response = render(request, "runs/parts/head.html", {"run": run})
-    if not run.is_live:
-        response["HX-Refresh"] = "true"
-    return response
+def live(request: ProjectRequest, uid: str) -> JsonResponse:
+    """All that an open page asks again and again, in one answer: of each part that is named, the rows after an id.
 
-
-@require_GET
-@member(Role.REVIEWER)
-def metrics(request: ProjectRequest, uid: str) -> JsonResponse:
-    """Rows after an id. A new `fence` means that a resumed stage did steps again: ask from 0."""
-    return _rows(request, uid, RunMetric.objects.all(), ["id", "step", "time", "values"])
-
-
-@require_GET
-@member(Role.REVIEWER)
-def usage(request: ProjectRequest, uid: str) -> JsonResponse:
-    """What the stage used of its machine, by time. A resumed stage adds to it."""
-    return _rows(request, uid, RunUsage.objects.all(), ["id", "time", "values"])
-
-
-@require_GET
-@member(Role.REVIEWER)
-def log(request: ProjectRequest, uid: str) -> JsonResponse:
-    run = _get(request, uid)
-    later = RunLog.objects.filter(run=run, id__gt=_number(request, "after")).order_by("id")
-    pieces = list(later.values("id", "first_line", "text")[:PIECES_PER_ANSWER])
-    return JsonResponse({"is_live": run.is_live, "pieces": pieces, "more": len(pieces) == PIECES_PER_ANSWER})
+    A new `fence` means that a resumed stage did steps again: ask for metrics from 0.
+    """
+    found = Run.objects.defer(*LARGE)  # asked every second by every open page
+    run = get_object_or_404(found, project=request.project, uid=uid)
+    answer: dict[str, Any] = {"fence": run.fence, "is_live": run.is_live}
+    answer |= {name: _later(run, name, _number(request, name)) for name in PARTS if name in request.GET}
+    if "head" in request.GET:
+        answer["head"] = render_to_string("runs/parts/head.html", {"run": run}, request)
+    return JsonResponse(answer)
 
 
 @require_GET
@@ -78,15 +65,16 @@ def download(request: ProjectRequest, uid: str, name: str) -> FileResponse:
     if file is None or not artifacts.storage().exists(files.key_of(run, name)):
         raise Http404
     filename = f"{run.name}-{name.replace('/', '-')}"
-    return FileResponse(artifacts.storage().open(files.key_of(run, name), "rb"), as_attachment=True, filename=filename)
+    source = artifacts.storage().open(files.key_of(run, name), "rb")
+    answer = FileResponse(source, as_attachment=True, filename=filename)
+    answer["Content-Length"] = source.size  # not known of what comes over the network, unless it is said
+    return answer
 
 
-def _rows(request: ProjectRequest, uid: str, rows: QuerySet[Any, Row], names: list[str]) -> JsonResponse:
-    run = _get(request, uid)
-    later = rows.filter(run=run, id__gt=_number(request, "after")).order_by("id")
-    found = list(later.values(*names)[:ROWS_PER_ANSWER])
-    more = len(found) == ROWS_PER_ANSWER
-    return JsonResponse({"fence": run.fence, "is_live": run.is_live, "rows": found, "more": more})
+def _later(run: Run, part: str, after: int) -> dict[str, Any]:
+    rows, names, most = PARTS[part]
+    found = list(rows.objects.filter(run=run, id__gt=after).order_by("id").values(*names)[:most])  # type: ignore[attr-defined]
+    return {"rows": found, "more": len(found) == most}
 
 
 def _with_harmless_names(rows: Iterator[list[str]]) -> Iterator[list[str]]:

@@ -10,15 +10,18 @@ import pytest
 import yaml
 
 from config.embedded import ROOT
+from config.files import S3_VARIABLES
 from config.servers import Postgres
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+WORKER: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.worker.yml").read_text())["services"]
 BIN = Path(sys.executable).parent
 
 
-def test_the_compose_file_follows_the_compose_specification() -> None:
-    command = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml"]
+@pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.worker.yml"])
+def test_the_compose_file_follows_the_compose_specification(file: str) -> None:
+    command = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", file]
     outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
@@ -47,6 +50,29 @@ def test_training_waits_for_a_profile_and_its_own_image() -> None:
     assert SERVICES["gpu"]["build"]["target"] == "train"
     assert SERVICES["gpu"]["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
     assert {SERVICES[name]["build"]["target"] for name in ("web", "worker", "beat", "migrate")} == {"web"}
+
+
+def test_a_worker_elsewhere_gets_addresses_and_keys_of_the_bucket_and_nothing_else_of_the_site() -> None:
+    for name in ("gpu", "cpu"):
+        service = WORKER[name]
+        assert service["profiles"] == [name]
+        assert service["environment"]["PODIUM_ENV"] == "worker"
+        given = set(service["environment"]) - {"PODIUM_ENV"}
+        assert given == {"DATABASE_URL", "REDIS_URL", "PODIUM_STORAGE", *S3_VARIABLES}
+        needed = {key for key, value in service["environment"].items() if ":?" in value}
+        assert needed == {"DATABASE_URL", "REDIS_URL", "PODIUM_STORAGE"}
+        assert "-Q gpu " in service["command"][-1]
+        assert service["build"]["target"] == "train"
+    assert WORKER["gpu"]["deploy"] == SERVICES["gpu"]["deploy"]
+
+
+def test_every_process_of_the_site_is_told_of_the_bucket_when_there_is_one() -> None:
+    for name in ("web", "worker", "beat", "gpu", "cpu", "migrate"):
+        assert {"PODIUM_STORAGE", *S3_VARIABLES} <= set(SERVICES[name]["environment"])
+
+
+def test_both_images_hold_what_a_bucket_needs() -> None:
+    assert re.findall(r'"\.\[([a-z0-9,]+)\]"', (ROOT / "Dockerfile").read_text()) == ["web,s3", "web,s3,train"]
 
 
 def test_only_the_site_is_reachable_from_outside_and_only_from_this_machine() -> None:

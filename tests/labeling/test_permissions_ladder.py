@@ -147,11 +147,8 @@ RULES: dict[str, str] = {
     "run_log": REVIEWER,
     "run_files": REVIEWER,
     "run_config": REVIEWER,
-    "run_head": REVIEWER,
-    "run_metrics": REVIEWER,
+    "run_live": REVIEWER,
     "run_metrics_csv": REVIEWER,
-    "run_usage": REVIEWER,
-    "run_log_json": REVIEWER,
     "run_log_text": REVIEWER,
     "run_file": MANAGER,  # responses with their model: a reviewer ranks blind
     "run_cancel": MANAGER,
@@ -232,8 +229,8 @@ THINGS: dict[str, list[str]] = {
     "answer to grade": ["grade"],
     "snapshot": ["snapshot", "snapshot_retry", "snapshot_data", "snapshot_manifest"],
     "run": [
-        "run", "run_report", "run_curves", "run_log", "run_files", "run_config", "run_head", "run_metrics",
-        "run_log_json", "run_log_text", "run_metrics_csv", "run_usage", "run_file", "run_cancel",
+        "run", "run_report", "run_curves", "run_log", "run_files", "run_config", "run_live",
+        "run_log_text", "run_metrics_csv", "run_file", "run_cancel",
         "run_resume", "run_note", "run_tasks",
     ],
     "model": [

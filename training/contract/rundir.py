@@ -12,7 +12,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -125,9 +125,18 @@ class RunDir:
     def truncate_metrics(self, step: int) -> None:
         """Drop the lines after `step`, and a half-written one: a resumed stage writes each step exactly once."""
         rows, _ = self.read_metrics()
-        kept = [json.dumps(asdict(row)) + "\n" for row in rows if row.step <= step]
         if self.metrics_path.exists():
-            write_bytes(self.metrics_path, "".join(kept).encode())
+            self.write_metrics(row for row in rows if row.step <= step)
+
+    def write_metrics(self, rows: Iterable[MetricRow]) -> None:
+        """Make these the whole of `metrics.jsonl`."""
+        write_bytes(self.metrics_path, "".join(json.dumps(asdict(row)) + "\n" for row in rows).encode())
+
+    def write_usage(self, rows: Iterable[UsageRow]) -> int:
+        """Make these the whole of `usage.jsonl`; returns its size in bytes. Where the rows ended before is not kept."""
+        lines = (json.dumps({"time": row.time, "values": row.values}) + "\n" for row in rows)
+        write_bytes(self.usage_path, data := "".join(lines).encode())
+        return len(data)
 
     def append_usage(self, values: Mapping[str, float]) -> None:
         """Append one JSON line. Usage belongs to a moment, not to a step: a resumed stage keeps what is there."""

@@ -4,8 +4,11 @@ states        which state may follow which, and the one way to change it
 creation      what people do: create, cancel, resume
 claims        ring, claim, keep, take back
 workdir       the run directory, ready for a stage
+takeover      and as the last claim left it, when that was on another machine
+room          what this machine need not keep any more
 supervision   the job: start the stage, watch over it, conclude
 mirror        metrics, log and progress from files to rows
+saving        checkpoints from files to storage, where that is no folder
 publishing    the result, registered once
 """
 

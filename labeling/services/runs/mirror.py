@@ -9,6 +9,7 @@ from django.db import transaction
 
 from labeling.models import RunLog, RunMetric, RunUsage
 from labeling.services.runs.claims import Claim, keep
+from labeling.services.runs.saving import Saved
 from training.contract.rundir import MetricRow, RunDir, RunDirError
 
 LOG_PIECE_BYTES = 64_000
@@ -43,10 +44,13 @@ class Mirror:
         used = RunUsage.objects.filter(run_id=claim.run_id).last()
         self._usage_offset = used.end if used else 0
 
-    def tick(self, *, is_last: bool = False) -> str:
-        """Copy what is new, renew the lease and return the run's state. Raises Superseded when the claim is void."""
+    def tick(self, *, is_last: bool = False, saved: Saved | None = None) -> str:
+        """Copy what is new, renew the lease and return the run's state. Raises Superseded when the claim is void.
+
+        `saved` are checkpoints that lie in storage. They are named together with the metrics that led to them.
+        """
         with transaction.atomic():
-            state = keep(self.claim, **self._progress())
+            state = keep(self.claim, **self._progress(), **({} if saved is None else {"checkpoint": saved}))
             position = self._copy_metrics(Position() if is_last else self._position)
             log_at = self._copy_log(is_last=is_last)
             usage_offset = self._copy_usage()
@@ -88,7 +92,6 @@ class Mirror:
         return at
 
     def _copy_usage(self) -> int:
-        """On another machine the file begins anew; what is here stays."""
         offset = self._usage_offset if self._usage_offset <= _size(self.run_dir.usage_path) else 0
         rows = self.run_dir.read_usage(offset)
         RunUsage.objects.bulk_create(

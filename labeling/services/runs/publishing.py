@@ -35,7 +35,8 @@ def publish(*, run: Run, claim: Claim, run_dir: RunDir) -> None:
         result = {"summary": manifest["summary"], "files": manifest["files"], "storage_key": key, "beside": beside}
         if report := read_json(run_dir.path / REPORT):
             result["report"] = report
-        transition(run, to=State.SUCCEEDED, actor=claim.owner, fence=claim.fence, result=result, **_at_the_end(run))
+        end = {"result": result, "checkpoint": {}} | _at_the_end(run)
+        transition(run, to=State.SUCCEEDED, actor=claim.owner, fence=claim.fence, **end)
         _register(run, key=key, manifest=manifest, run_dir=run_dir)
     _drop_earlier_attempts(run, claim)
     drop_uploads(run)
@@ -75,7 +76,7 @@ def _response_rows(run_dir: RunDir) -> Iterator[ResponseRow]:
 
 
 def _drop_earlier_attempts(run: Run, claim: Claim) -> None:
-    """Files of a worker that died while it copied them."""
+    """Files of a worker that died while it copied them, and checkpoints."""
     try:
         for fence in artifacts.folders(_home(run)):
             if fence != str(claim.fence):

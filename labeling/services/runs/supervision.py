@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from django.conf import settings
@@ -14,8 +14,10 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from labeling import launcher
 from labeling.models import Run
-from labeling.services.runs import claims, publishing, workdir
+from labeling.services import artifacts
+from labeling.services.runs import claims, publishing, room, workdir
 from labeling.services.runs.mirror import Mirror
+from labeling.services.runs.saving import Saver
 from labeling.services.runs.states import State, Superseded, transition
 from training.contract.configs import ConfigError
 from training.contract.rundir import EXIT_CANCELLED, EXIT_FAILED, EXIT_SUCCEEDED, RunDir, Status
@@ -32,10 +34,14 @@ Conclusion = Callable[[Run, claims.Claim], None]
 
 @dataclass(frozen=True)
 class Ending:
-    """How a stage's process ended. `is_handed_back`: it was stopped because its worker goes."""
+    """How a stage's process ended. `is_handed_back`: it was stopped because its worker goes.
+
+    `not_saved`: why its last checkpoint is on this machine alone, where it should be in storage.
+    """
 
     code: int
     is_handed_back: bool = False
+    not_saved: str = ""
 
 
 def work(run_id: int) -> None:
@@ -59,7 +65,8 @@ def _work(run: Run, claim: claims.Claim) -> None:
     stopped = "it had not begun"
     try:
         with claims.kept_alive(claim):
-            run_dir = workdir.prepare(run)
+            room.make()
+            run_dir = workdir.prepare(run, claim)
         ending = _run_stage(run, claim, run_dir)
         how, stopped = partial(_by_ending, run_dir=run_dir, ending=ending), _how_it_stopped(ending)
     except ConfigError as error:
@@ -78,18 +85,21 @@ def _run_stage(run: Run, claim: claims.Claim, run_dir: RunDir) -> Ending:
         return Ending(EXIT_SUCCEEDED)
     before = run_dir.read_status()
     process = launcher.start(stage=run.stage, run_dir=run_dir, config=run_dir.config_path)
+    saver = None if artifacts.is_folder() else Saver(run=run, claim=claim, run_dir=run_dir)
     try:
-        ending = Watch(process=process, mirror=Mirror(claim=claim, run_dir=run_dir)).until_it_ends()
+        ending = Watch(process=process, mirror=Mirror(claim=claim, run_dir=run_dir), saver=saver).until_it_ends()
     finally:
         process.kill()
+        if saver:
+            saver.close()
     return _checked(ending, before=before, after=run_dir.read_status())
 
 
 class Watch:
     """The loop over a living stage."""
 
-    def __init__(self, *, process: launcher.StageProcess, mirror: Mirror) -> None:
-        self.process, self.mirror = process, mirror
+    def __init__(self, *, process: launcher.StageProcess, mirror: Mirror, saver: Saver | None) -> None:
+        self.process, self.mirror, self.saver = process, mirror, saver
         self._parent = os.getppid()
         self._kept_at = time.monotonic()
         self._asked_at: float | None = None
@@ -100,8 +110,9 @@ class Watch:
         while (code := self.process.exit_code()) is None:
             self._look()
             time.sleep(TICK_SECONDS)
+        not_saved = self._save_last() if self.saver and code != EXIT_SUCCEEDED else ""
         self.mirror.tick(is_last=True)
-        return Ending(code, is_handed_back=self._hands_back)
+        return Ending(code, is_handed_back=self._hands_back, not_saved=not_saved)
 
     def _look(self) -> None:
         state = self._tick()
@@ -117,7 +128,7 @@ class Watch:
     def _tick(self) -> str:
         """Without a database the stage goes on, but not past the lease: from then on others may take the run."""
         try:
-            state = self.mirror.tick()
+            state = self._copy()
             self._kept_at = time.monotonic()
             return state
         except (DatabaseError, InterfaceError) as error:
@@ -127,6 +138,29 @@ class Watch:
             logger.warning("run %s: the database is away (%s)", self.mirror.claim.run_id, error)
             return State.RUNNING
 
+    def _copy(self) -> str:
+        if self.saver is None:
+            return self.mirror.tick()
+        saved = self.saver.finished()
+        state = self.mirror.tick(saved=saved)
+        if saved is not None:
+            self.saver.named(saved)
+        self.saver.look()
+        return state
+
+    def _save_last(self) -> str:
+        """The stage has ended, and will go on from here, perhaps elsewhere. Returns why that failed."""
+        assert self.saver is not None  # noqa: S101 - asked before
+        try:
+            with claims.kept_alive(self.mirror.claim):
+                saved = self.saver.last()
+        except OSError as error:
+            logger.warning("run %s: its last checkpoint stays on this machine (%s)", self.mirror.claim.run_id, error)
+            return str(error)
+        self.mirror.tick(saved=saved)
+        self.saver.named(saved)
+        return ""
+
     def _ask_to_stop(self) -> None:
         self._asked_at = time.monotonic()
         self.process.ask_to_stop()
@@ -135,7 +169,7 @@ class Watch:
 def _checked(ending: Ending, *, before: Status | None, after: Status | None) -> Ending:
     """Exit code 1 without a new status that says why is what Python gives for a program that never started."""
     said_why = after is not None and after.state == "failed" and after != before
-    return Ending(127) if ending.code == EXIT_FAILED and not said_why else ending
+    return replace(ending, code=127) if ending.code == EXIT_FAILED and not said_why else ending
 
 
 def _conclude(run: Run, claim: claims.Claim, how: Conclusion, *, stopped: str) -> None:
@@ -187,6 +221,8 @@ def _said(run_dir: RunDir) -> str:
 
 
 def _how_it_stopped(ending: Ending) -> str:
+    if ending.not_saved:
+        return f"its stage stopped; its last checkpoint did not reach the storage: {ending.not_saved}"
     if ending.code == EXIT_CANCELLED:
         return "its stage wrote a checkpoint and stopped"
     if ending.code == EXIT_SUCCEEDED:

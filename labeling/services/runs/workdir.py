@@ -6,7 +6,9 @@ from typing import Any
 from django.conf import settings
 
 from labeling.models import EvaluationFile, Run, RunInput
-from labeling.services import artifacts, evaluation_files, registry, snapshots
+from labeling.services import artifacts, evaluation_files, model_folders, registry, snapshots
+from labeling.services.runs import takeover
+from labeling.services.runs.claims import Claim
 from training.contract import configs
 from training.contract.configs import ConfigError
 from training.contract.records import read_snapshot_manifest
@@ -17,10 +19,11 @@ def run_dir_of(run: Run) -> RunDir:
     return RunDir(settings.RUNS_DIR / str(run.uid))
 
 
-def prepare(run: Run) -> RunDir:
+def prepare(run: Run, claim: Claim) -> RunDir:
     """Harmless when it has been done before. Raises ConfigError, RunDirError, or OSError when a file is not there."""
     run_dir = run_dir_of(run)
     run_dir.create()
+    takeover.take_over(run, claim, run_dir)
     inputs = list(run.inputs.select_related("snapshot__same_as", "model"))
     files = list(run.files.select_related("file"))
     found = {item.name: _fetch(item, run_dir) for item in inputs}
@@ -40,7 +43,7 @@ def _fetch(item: RunInput, run_dir: RunDir) -> dict[str, Any]:
     if item.upload:
         return _fetch_upload(item, run_dir)
     if item.folder:
-        _link(run_dir.inputs / item.name, import_folder(item.folder))
+        _place_folder(item.folder, run_dir.inputs / item.name)
         return {"folder": item.folder}
     assert item.snapshot is not None  # noqa: S101 - the row's CHECK
     folder = snapshots.folder(item.snapshot)
@@ -57,20 +60,26 @@ def _fetch_file(file: EvaluationFile, link: Path) -> dict[str, Any]:
 
 
 def _fetch_upload(item: RunInput, run_dir: RunDir) -> dict[str, Any]:
+    """Read once, and large: a copy is made for this run alone."""
     if not artifacts.storage().exists(item.upload):
         raise ConfigError(item.name, "is no longer here: it was taken in, or refused. Upload it again")
-    path = artifacts.local_file(item.upload)
-    _link(run_dir.inputs / item.name, path)
+    path = run_dir.inputs / item.name
+    if artifacts.is_folder():
+        _link(path, Path(artifacts.storage().path(item.upload)))
+    elif not path.exists():
+        artifacts.fetch_file(item.upload, path)
     return {"upload": item.upload, "sha256": file_sha256(path)}
 
 
-def import_folder(name: str) -> Path:
-    """A folder that models are imported from. Raises ConfigError for anything that is not right below the root."""
-    root = settings.MODEL_IMPORT_DIR.resolve()
-    path = root / name
-    if path.resolve().parent != root or path.is_symlink() or not path.is_dir():
-        raise ConfigError("folder", f"{name!r} is no folder in {root}")
-    return Path(path)
+def _place_folder(name: str, path: Path) -> None:
+    try:
+        key = model_folders.key_of(name)
+        if key is None:
+            _link(path, model_folders.local(name))
+        elif not path.exists():
+            artifacts.fetch_folder(key, path)
+    except model_folders.NoSuchFolder as error:
+        raise ConfigError("folder", str(error)) from None
 
 
 def _link(link: Path, target: Path) -> None:

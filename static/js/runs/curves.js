@@ -17,8 +17,8 @@ const plain = { smoothing: 0, log: false, across: "step", find: "" };
 class Group {
   constructor(element, number) {
     Object.assign(this, { element, name: `curves-${number}`, zoom: null, charts: new Map(), sources: [], settings: plain });
-    for (const { dataset } of element.querySelectorAll("[data-metrics]")) {
-      this.sources.push(new Source({ name: dataset.name, url: dataset.metrics, changed: (how) => this.changed(how) }));
+    for (const { dataset } of element.querySelectorAll("[data-live]")) {
+      this.sources.push(new Source({ name: dataset.name, url: dataset.live, part: dataset.part, changed: (how) => this.changed(how) }));
     }
     new ResizeObserver(() => this.resize()).observe(element);
     document.addEventListener("podium:theme", () => this.rebuild());

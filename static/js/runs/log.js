@@ -1,32 +1,25 @@
 // The log's end comes in while the run lives, line by line with numbers; the view follows it unless the reader has scrolled up.
 
-const POLL_MS = 1500;
+import { follow } from "./live.js";
+
 const MOST_LINES = 10_000;
 
-function follow(element) {
-  let after = Number(element.dataset.after);
+function goOn(element) {
+  let last = Number(element.dataset.after);
   const isAtEnd = () => element.scrollHeight - element.scrollTop - element.clientHeight < 40;
   const toEnd = () => { element.scrollTop = element.scrollHeight; };
+  const after = () => last;
   toEnd();
 
-  async function poll() {
-    let isLive = true;
-    try {
-      const answer = await fetch(`${element.dataset.url}?after=${after}`);
-      if (answer.ok) isLive = take(await answer.json());
-    } catch { /* the network is away for a moment: ask again */ }
-    if (isLive) setTimeout(poll, POLL_MS);
-  }
-
-  function take({ pieces, is_live: isLive, more }) {
+  function take({ rows, more }) {
     const follows = isAtEnd();
-    for (const piece of pieces) {
-      append(piece);
-      after = piece.id;
+    for (const row of rows) {
+      append(row);
+      last = row.id;
     }
     while (element.childElementCount > MOST_LINES) element.firstElementChild.remove();
-    if (pieces.length && follows) toEnd();
-    return isLive || more;
+    if (rows.length && follows) toEnd();
+    return more;
   }
 
   /* A piece may go on with the line that the one before it began. */
@@ -40,7 +33,7 @@ function follow(element) {
     if (rest) element.append(made(++firstLine, rest));
   }
 
-  if ("live" in element.dataset) poll();
+  if ("live" in element.dataset) follow(element.dataset.live, "log", { after, take });
 }
 
 function made(number, text) {
@@ -51,4 +44,4 @@ function made(number, text) {
   return line;
 }
 
-for (const element of document.querySelectorAll("[data-log]")) follow(element);
+for (const element of document.querySelectorAll("[data-log]")) goOn(element);

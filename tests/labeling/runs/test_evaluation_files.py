@@ -42,6 +42,12 @@ def upload(kind: str, content: bytes | None = None, name: str = "mine.csv") -> d
     return {f"{kind}_upload": SimpleUploadedFile(name, CONTENTS[kind] if content is None else content)}
 
 
+def claimed(run: Run) -> runs.Claim:
+    claim = runs.claim(run.pk)
+    assert claim is not None
+    return claim
+
+
 def test_each_kind_of_file_is_brought_with_the_form_and_goes_with_the_run(manager: Client, people: People) -> None:
     given = upload("truthfulqa", name="TruthfulQA.csv") | upload("harmful_prompts") | upload("paraphrases")
     response = manager.post(address(FORM, "evaluate"), sent(people, **given))
@@ -58,14 +64,15 @@ def test_each_kind_of_file_is_brought_with_the_form_and_goes_with_the_run(manage
         assert item.file.created_by == people.manager
     assert not set(CONTENTS) & set(run.config)
 
-    run_dir = workdir.prepare(run)
+    claim = claimed(run)
+    run_dir = workdir.prepare(run, claim)
     config = json.loads(run_dir.config_path.read_text())
     hashes = json.loads((run_dir.inputs / "hashes.json").read_text())
     for kind, content in CONTENTS.items():
         assert (run_dir.path / config[kind]).read_bytes() == content
         assert hashes[kind]["sha256"] == hashlib.sha256(content).hexdigest()
     assert set(hashes) == {*CONTENTS, "model"}
-    workdir.prepare(run)  # a second start finds everything where it was
+    workdir.prepare(run, claim)  # a second start finds everything where it was
 
     page = manager.get(address("run", run.uid)).content.decode()
     assert "TruthfulQA.csv" in page
@@ -154,7 +161,7 @@ def test_a_file_that_changed_in_storage_stops_the_run_before_it_starts(manager: 
     run, file = Run.objects.get(), EvaluationFile.objects.get()
     (artifacts.local_folder(file.storage_key) / "truthfulqa").write_bytes(QUESTIONS + b"More?,Yes,Yes,No\n")
     with pytest.raises(RunDirError, match=r"truthfulqa: mine.csv should hold"):
-        workdir.prepare(run)
+        workdir.prepare(run, claimed(run))
 
 
 def test_two_runs_side_by_side_show_which_file_each_had(manager: Client, people: People) -> None:

@@ -46,14 +46,14 @@ OPTIONS = {
 
 @pytest.fixture
 def celery(worker_environment: dict[str, str], broker: Broker, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """`celery(*command)` starts a worker or a beat on the test's database and broker."""
+    """`celery(*command, NAME="value")` starts a worker or a beat on the test's database and broker."""
     started: list[subprocess.Popen[bytes]] = []
     environment = worker_environment | {"REDIS_URL": broker.address, "DJANGO_SETTINGS_MODULE": "config.settings"}
 
-    def start(*command: str) -> subprocess.Popen[bytes]:
+    def start(*command: str, **variables: str) -> subprocess.Popen[bytes]:
         log = (tmp_path / f"celery-{len(started)}.log").open("wb")
         child = subprocess.Popen(
-            command, env=environment, cwd=ROOT, start_new_session=True, stdout=log, stderr=subprocess.STDOUT
+            command, env=environment | variables, cwd=ROOT, start_new_session=True, stdout=log, stderr=subprocess.STDOUT
         )
         started.append(child)
         return child

@@ -13,12 +13,10 @@ from django.test import Client
 from django.urls import reverse
 
 from labeling.models import Model, ModelEvent, Run
-from labeling.services import artifacts, lineage, model_imports, runs
-from labeling.services.runs import workdir
+from labeling.services import artifacts, lineage, model_folders, runs
 from tests.contract.test_model_files import policy, zipped
 from tests.labeling.conftest import People
 from tests.training import tiny_world
-from training.contract.configs import ConfigError
 
 ADDRESS = "/p/tea/models/import/"
 
@@ -130,12 +128,12 @@ def test_only_folders_right_below_the_import_folder_are_offered_and_taken(
         (folder / "config.json").write_text("{}")
     (root / "empty").mkdir()
     (root / "link").symlink_to(tmp_path / "outside")
-    assert model_imports.folders() == ["small"]
+    assert model_folders.names() == ["small"]
     for name in ("../outside", "link", "small/inner", "/etc", "empty"):
         assert send(manager, "folder", folder=name).status_code == 422
     for name in ("../outside", "link", "small/inner", "/etc", "nothing", "..", "."):
-        with pytest.raises(ConfigError, match="is no folder in"):
-            workdir.import_folder(name)
+        with pytest.raises(model_folders.NoSuchFolder, match="is no folder in"):
+            model_folders.local(name)
     assert not Run.objects.exists()
     assert send(manager, "folder", folder="small").status_code == 302
     assert Run.objects.get().inputs.get().folder == "small"

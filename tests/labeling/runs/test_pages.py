@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 READING = ["dashboard", "runs", "models", "rounds"]
 ACTING = ["run_new", "model_import"]
 TABS = ["run", "run_report", "run_curves", "run_log", "run_files", "run_config"]
-OF_RUN = [*TABS, "run_head", "run_metrics", "run_metrics_csv", "run_usage", "run_log_json", "run_log_text"]
+OF_RUN = [*TABS, "run_live", "run_metrics_csv", "run_log_text"]
 RUN_ACTIONS = ["run_cancel", "run_resume", "run_note", "run_tasks"]
 MODEL_ACTIONS = ["model_promote", "model_retire", "model_restore", "model_note"]
 
@@ -264,16 +264,18 @@ def test_the_config_page_marks_what_differs_from_the_preset(manager: Client, mak
 def test_metrics_come_after_an_id_and_say_which_claim_they_are_of(manager: Client, run: Run) -> None:
     for step in (1, 2, 3):
         RunMetric.objects.create(run=run, step=step, time=step, values={"reward/loss": 1 / step, "reward/x": None})
-    everything = manager.get(address("run_metrics", run.uid)).json()
-    assert [row["step"] for row in everything["rows"]] == [1, 2, 3]
-    assert (everything["fence"], everything["is_live"], everything["more"]) == (0, True, False)
-    later = manager.get(address("run_metrics", run.uid), {"after": everything["rows"][1]["id"]}).json()
-    assert [row["step"] for row in later["rows"]] == [3]
+    everything = manager.get(address("run_live", run.uid), {"metrics": 0}).json()
+    rows = everything["metrics"]["rows"]
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert (everything["fence"], everything["is_live"], everything["metrics"]["more"]) == (0, True, False)
+    later = manager.get(address("run_live", run.uid), {"metrics": rows[1]["id"]}).json()
+    assert [row["step"] for row in later["metrics"]["rows"]] == [3]
+    assert set(later) == {"fence", "is_live", "metrics"}, "what was not asked for is not told"
 
 
 @pytest.mark.parametrize("after", ["", "-1", "x", "9" * 40, "1;drop"])
 def test_a_senseless_id_is_as_none(manager: Client, run: Run, after: str) -> None:
-    assert manager.get(address("run_metrics", run.uid), {"after": after}).status_code == 200
+    assert manager.get(address("run_live", run.uid), {"metrics": after}).status_code == 200
 
 
 def test_the_log_is_escaped_and_followed(manager: Client, run: Run) -> None:
@@ -282,14 +284,23 @@ def test_the_log_is_escaped_and_followed(manager: Client, run: Run) -> None:
     page = manager.get(address("run_log", run.uid)).content.decode()
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)" in page
-    later = manager.get(address("run_log_json", run.uid), {"after": first.pk}).json()
-    assert [piece["text"] for piece in later["pieces"]] == ["step 1\n"]
+    later = manager.get(address("run_live", run.uid), {"log": first.pk}).json()
+    assert [piece["text"] for piece in later["log"]["rows"]] == ["step 1\n"]
 
 
-def test_the_head_asks_for_the_whole_page_once_the_run_has_ended(manager: Client, people: People, run: Run) -> None:
-    assert "HX-Refresh" not in manager.get(address("run_head", run.uid)).headers
+def test_one_answer_has_all_that_an_open_page_shows_and_few_questions_are_put_for_it(
+    manager: Client, people: People, run: Run, django_assert_num_queries: Any
+) -> None:
+    RunMetric.objects.create(run=run, step=1, time=1.0, values={"reward/loss": 0.5})
+    manager.get(address("run_live", run.uid))
+    with django_assert_num_queries(5):  # person, place, run, metrics, log; the session is in the cache
+        answer = manager.get(address("run_live", run.uid), {"metrics": 0, "log": 0, "head": 1}).json()
+    assert set(answer) == {"fence", "is_live", "metrics", "log", "head"}
+    assert address("run_live", run.uid) in answer["head"]
     runs.cancel(run, user=people.manager)
-    assert manager.get(address("run_head", run.uid)).headers["HX-Refresh"] == "true"
+    answer = manager.get(address("run_live", run.uid), {"head": 1}).json()
+    assert not answer["is_live"]
+    assert address("run_live", run.uid) not in answer["head"], "nothing more is asked of a run that has ended"
 
 
 def test_files_are_sent_as_attachments_and_only_those_of_the_run(manager: Client, run: Run, tmp_path: Any) -> None:

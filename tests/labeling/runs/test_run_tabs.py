@@ -211,16 +211,16 @@ def test_all_numbers_come_as_one_table(manager: Client, run: Run) -> None:
 def test_use_of_the_machine_comes_after_an_id(manager: Client, run: Run) -> None:
     for number in range(3):
         RunUsage.objects.create(run=run, time=number, values={"system/cpu_percent": number})
-    everything = manager.get(address("run_usage", run.uid)).json()
-    assert [row["values"]["system/cpu_percent"] for row in everything["rows"]] == [0, 1, 2]
-    later = manager.get(address("run_usage", run.uid), {"after": everything["rows"][1]["id"]}).json()
-    assert [row["time"] for row in later["rows"]] == [2]
+    rows = manager.get(address("run_live", run.uid), {"usage": 0}).json()["usage"]["rows"]
+    assert [row["values"]["system/cpu_percent"] for row in rows] == [0, 1, 2]
+    later = manager.get(address("run_live", run.uid), {"usage": rows[1]["id"]}).json()["usage"]["rows"]
+    assert [row["time"] for row in later] == [2]
 
 
 def test_a_run_that_ended_unmeasured_has_no_group_for_the_machine(manager: Client, people: People, run: Run) -> None:
-    assert address("run_usage", run.uid) in manager.get(address("run_curves", run.uid)).content.decode()
+    assert 'data-part="usage"' in manager.get(address("run_curves", run.uid)).content.decode()
     runs.cancel(run, user=people.manager)
-    assert address("run_usage", run.uid) not in manager.get(address("run_curves", run.uid)).content.decode()
+    assert 'data-part="usage"' not in manager.get(address("run_curves", run.uid)).content.decode()
 
 
 # The list, and several side by side
@@ -270,5 +270,5 @@ def test_the_eleventh_run_is_left_out_and_that_is_said(manager: Client, make_run
 def test_a_run_that_is_being_cancelled_says_that_a_checkpoint_is_written(manager: Client, run: Run) -> None:
     leased = {"owner": "w", "lease_until": "2030-01-01T00:00Z", "started_at": "2026-01-01T00:00Z"}
     Run.objects.filter(pk=run.pk).update(state="cancelling", **leased)
-    for name in ("run", "run_head"):
-        assert "writes a checkpoint and stops" in manager.get(address(name, run.uid)).content.decode()
+    for name in ("run", "run_live"):
+        assert "writes a checkpoint and stops" in manager.get(address(name, run.uid), {"head": 1}).content.decode()

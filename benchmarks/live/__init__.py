@@ -1,0 +1,1 @@
+"""Runs that log all the time, and the pages that follow them."""
