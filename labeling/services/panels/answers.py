@@ -9,7 +9,7 @@ from labeling.services import by_model, kept
 from labeling.services.agreement import Scope
 from labeling.services.panels import paper, words
 from labeling.services.panels.drawn import Chart, Line, Missing, Panel, Source
-from labeling.services.panels.evaluations import PPO, PTX, SFT, Comparable, Measured, figure
+from labeling.services.panels.evaluations import PPO, PTX, SFT, Comparable, Measured, age, figure
 
 MOST_MODELS: Final = 6
 MADE_UP: Final = "Hallucination"
@@ -112,7 +112,8 @@ def instructions(found: Comparable, missing: list[Missing]) -> Panel:
 
 def _compared(found: Comparable, name: str, does: str) -> list[str]:
     """The newest policy beside SFT, or what stands alone."""
-    best = found.of_kind(PTX) or found.of_kind(PPO) or (found.measured[0] if found.measured else None)
+    trained = [one for one in (found.of_kind(PTX), found.of_kind(PPO)) if one]
+    best = max(trained, key=age) if trained else next(iter(found.measured), None)
     if best is None or figure(best.values.get(name)).value is None:
         return []
     ours = figure(best.values.get(name))
@@ -162,10 +163,8 @@ def _pairs(found: Comparable) -> str:
 
 
 def _count(found: Comparable, name: str, what: str) -> str:
-    if not found.measured:
-        return ""
-    num = found.measured[0].part.get(name)
-    return f"{num:,} {what} of {found.data}" if num and found.data else f"{num or 'some'} {what}"
+    num = found.measured[0].part.get(name) if found.measured else None
+    return f"{num:,} {what} of {found.data}" if num and found.data else what
 
 
 def _chance(found: Comparable) -> float | None:

@@ -129,4 +129,4 @@ def _missing(tables: Tables) -> list[Missing]:
     if not unknown:
         return []
     one = "prompt has" if unknown == 1 else "prompts have"
-    return [Missing(f"{unknown:,} {one} no language.", "Take suggestions", "prompts_suggest")]
+    return [Missing(f"{unknown:,} {one} no language.", "Look through them", "prompts_look")]

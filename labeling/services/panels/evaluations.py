@@ -126,6 +126,11 @@ def source_of(run: Run) -> Source:
     return Source(run.name, "run_report", run.uid)
 
 
+def age(one: Measured) -> int:
+    """Grows with each model; 0 for one that is no row here."""
+    return one.policy.model.pk if one.policy.model else 0
+
+
 def _part(run: Run, part: str) -> Mapping[str, Any]:
     """A report is JSON that a stage wrote, perhaps an older one."""
     report = run.result.get("report")
@@ -146,11 +151,11 @@ def _data(run: Run, part: str) -> Snapshot | EvaluationFile | None:
 
 
 def _newest_of_each(runs: Iterable[Run], part: str) -> dict[str, Measured]:
-    """By name, newest run first; within a run the policy before its reference."""
+    """By name: of the newest run that measured it as the policy, or else as another's reference."""
     found: dict[str, Measured] = {}
-    for run in runs:
-        for one in _measured(run, part):
-            found.setdefault(one.policy.name, one)
+    every = [one for run in runs for one in _measured(run, part)]
+    for one in sorted(every, key=lambda one: one.is_reference):
+        found.setdefault(one.policy.name, one)
     return found
 
 
@@ -170,5 +175,5 @@ def _policy(run: Run, field: str) -> Policy:
 
 def _chosen(found: Iterable[Measured]) -> list[Measured]:
     """In the order of training, the newest models of each kind first."""
-    every = sorted(found, key=lambda one: -(one.policy.model.pk if one.policy.model else 0))
+    every = sorted(found, key=age, reverse=True)
     return [one for kind in KINDS for one in [o for o in every if o.policy.kind == kind][:MOST_PER_KIND]]

@@ -87,9 +87,7 @@ def _first(project: Project, part: str, models: Available) -> Missing:
     why = f"No policy was measured on {name}."
     if data is None and part not in FILES:
         kind = "text" if part == "text" else "prompts"
-        return Missing(
-            f"{why} It takes a snapshot of them first.", f"Freeze {name}", "snapshot_new", query={"kind": kind}
-        )
+        return Missing(f"{why} That takes a snapshot.", f"Freeze {name}", "snapshot_new", query={"kind": kind})
     model, sft = models.first, models.by_kind.get(SFT)
     assert model is not None  # noqa: S101 - the caller has seen it
     rows: Iterable[tuple[str, Any]] = [

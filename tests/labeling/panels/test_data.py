@@ -82,5 +82,5 @@ def test_a_project_without_prompts_is_told_where_to_bring_them(people: People) -
 def test_prompts_without_a_language_lead_to_suggestions(people: People, make_prompt: Any) -> None:
     make_prompt("one")
     assert [(one.text, one.page) for one in data.panel(people.project).missing] == [
-        ("1 prompt has no language.", "prompts_suggest")
+        ("1 prompt has no language.", "prompts_look")
     ]

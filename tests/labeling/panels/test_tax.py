@@ -49,6 +49,15 @@ def test_losses_stand_in_the_order_of_training_each_with_its_run(people: People,
     ]  # fmt: skip
 
 
+def test_what_was_measured_as_a_policy_stays_when_it_becomes_a_reference(
+    people: People, three: Any, evaluate: Any
+) -> None:
+    evaluate(part(2.2, 2.5), WAY, model=three[2], reference_model=three[1], text=three[3])
+    rise = panel(people).charts[1]
+    assert [line.label for line in rise.lines] == ["ppo-1 (PPO)", "ptx-1 (PPO-ptx)"]
+    assert rise.lines[0].figure.value == pytest.approx(0.25)
+
+
 def test_it_says_what_ptx_saves(people: People, three: Any) -> None:
     assert panel(people).says == [
         "Without pretraining gradients, ppo-1 reads plain text 0.250 nats per token worse than sft-1.",
