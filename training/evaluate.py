@@ -12,6 +12,7 @@ Each part logs one line of metrics: its main figures (docs/metrics.md).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +125,12 @@ def measure_policy(bench: Bench) -> tuple[Report, dict[str, float]]:
 def measure_text(bench: Bench) -> tuple[Report, dict[str, float]]:
     """Loss on held-out text of the policy and of its reference; their difference is the alignment tax."""
     rows = data.read_text(bench.config.text).rows
-    report: Report = {name: _text_loss(bench, subject, rows) for name, subject in bench.subjects().items()}
+    losses = {name: _text_losses(bench, subject, rows) for name, subject in bench.subjects().items()}
+    report: Report = {name: found.report for name, found in losses.items()}
     figures = {"evaluate/text_loss": report["policy"]["loss"]}
     if "reference" in report:
         report["alignment_tax"] = report["policy"]["loss"] - report["reference"]["loss"]
+        report["alignment_tax_interval"] = _tax_interval(bench, losses["policy"], losses["reference"])
         figures["evaluate/alignment_tax"] = report["alignment_tax"]
     return report, figures
 
@@ -185,7 +188,16 @@ def _by_category(bench: Bench, rows: Sequence[PromptRow], rewards: Sequence[floa
     return {category: bench.interval(found) for category, found in sorted(outcomes.items())}
 
 
-def _text_loss(bench: Bench, subject: Subject, rows: Sequence[Any]) -> Report:
+@dataclass(frozen=True)
+class _TextLosses:
+    """The report of one model's losses, and the nats and tokens of each piece of the text."""
+
+    report: Report
+    nats: tuple[float, ...]
+    num_tokens: tuple[int, ...]
+
+
+def _text_losses(bench: Bench, subject: Subject, rows: Sequence[Any]) -> _TextLosses:
     """Nats per token, and bits per byte of the same text, which compares models with different tokenizers."""
     config = bench.config
     chosen = [row for row in rows if config.split in ("all", row.split)]
@@ -200,16 +212,27 @@ def _text_loss(bench: Bench, subject: Subject, rows: Sequence[Any]) -> Report:
         raise ConfigError("text", f"has no text in its {config.split} split")
     every = -(-len(pieces) // config.max_text_pieces)
     with bench.compute.autocast():
-        loss, num_tokens = measure.text_loss(
+        found = measure.text_losses(
             subject.model, pieces[::every], pad_token_id=subject.text.pad_id, batch_size=config.batch_size
         )
+    nats, num_tokens = zip(*found, strict=True)
+    interval = bench.rate(nats, num_tokens)
     num_bytes = sum(len(row.text.encode()) for row in chosen)
-    return {
-        "loss": loss,
-        "bits_per_byte": loss / np.log(2) * len(stream) / num_bytes,
-        "num_tokens": num_tokens,
+    report = {
+        "loss": interval["value"],
+        "loss_interval": interval,
+        "bits_per_byte": interval["value"] / np.log(2) * len(stream) / num_bytes,
+        "num_tokens": sum(num_tokens),
         "share_measured": len(pieces[::every]) / len(pieces),
     }
+    return _TextLosses(report, nats, num_tokens)
+
+
+def _tax_interval(bench: Bench, ours: _TextLosses, theirs: _TextLosses) -> Report | None:
+    """Piece by piece. None for models whose tokenizers cut the text differently: their pieces are not the same."""
+    if ours.num_tokens != theirs.num_tokens:
+        return None
+    return bench.rate([one - other for one, other in zip(ours.nats, theirs.nats, strict=True)], ours.num_tokens)
 
 
 def _fits(subject: Subject, question: Question) -> bool:

@@ -15,10 +15,11 @@ from django.utils import timezone
 
 from labeling.models import Project, Ranking, RankingVoid
 from labeling.services import agreement, bell, bias, by_model, leaderboard
-from labeling.services.agreement import Scope
+from labeling.services.agreement import Scope, by_group
 
 MAKERS: Mapping[str, Callable[[Project, Scope], Any]] = {
     "agreement": agreement.report,
+    "agreement_by_group": by_group.report,
     "biases": bias.report,
     "by_model": by_model.report,
     **{f"leaderboard-{method}": partial(leaderboard.board, method=method) for method in leaderboard.METHODS},

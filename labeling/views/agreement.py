@@ -19,11 +19,15 @@ from labeling.services import by_model as models_judged
 from labeling.services import leaderboard as boards
 from labeling.services.agreement import Figure, Scope, TieRule
 from labeling.services.agreement.measures import Line
+from labeling.services.panels import paper
 
-# InstructGPT, section 3.4: what two of its labelers, and two who were held out from training, agree on.
+# What two of its labelers, and two who were held out from training, agree on.
 PAPER = [
-    ("InstructGPT's labelers", Figure(0.726, 0.711, 0.741)),
-    ("InstructGPT's held-out labelers", Figure(0.773, 0.760, 0.786)),
+    (who, Figure(printed.value, printed.low, printed.high))
+    for who, printed in (
+        ("InstructGPT's labelers", paper.AGREEMENT),
+        ("InstructGPT's held-out labelers", paper.HELD_OUT_AGREEMENT),
+    )
 ]
 NUM_WORST = 25
 MOST_MODELS = 12  # side by side

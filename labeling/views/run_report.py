@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from labeling.models import Run, Stage
 from labeling.services.agreement import Figure
+from labeling.services.panels.evaluations import figure
+from labeling.services.panels.length import GROUPS as LENGTHS
 
 Values = Mapping[str, Any]
 
@@ -18,13 +20,6 @@ GROUPS: Final = {
     "test": "Test prompts",
     "held_out_labelers": "Held-out labelers, all prompts",
     "held_out_labelers_new_prompts": "Held-out labelers, prompts that did not train",
-}
-LENGTHS: Final = {
-    "less_than_half": "The better one is less than half as long",
-    "shorter": "The better one is shorter",
-    "alike": "About as long (within 10 %)",
-    "longer": "The better one is longer",
-    "twice_or_more": "The better one is twice as long or more",
 }
 SUBJECTS: Final = ("policy", "reference")
 
@@ -127,8 +122,13 @@ def _policy(part: Values) -> dict[str, Any]:
 
 def _text(part: Values) -> dict[str, Any]:
     return {
-        "rows": [(name, _of(part, name)) for name in SUBJECTS if _of(part, name)],
+        "rows": [
+            (name, _of(part, name), figure(_of(part, name).get("loss_interval")))
+            for name in SUBJECTS
+            if _of(part, name)
+        ],
         "tax": part.get("alignment_tax"),
+        "tax_figure": figure(part.get("alignment_tax_interval")),
     }
 
 
@@ -187,11 +187,7 @@ def _rows(values: Values, labels: Mapping[str, str] | None = None, *, only: bool
 
 def _row(label: str, value: Values, beside: Values | None = None) -> Row:
     num = value.get("num_pairs") or value.get("num_responses") or 0
-    return Row(label, _figure(value), _figure(beside) if beside else None, num, value.get("num_prompts") or 0)
-
-
-def _figure(value: Values) -> Figure:
-    return Figure(value.get("value"), value.get("low"), value.get("high"))
+    return Row(label, figure(value), figure(beside) if beside else None, num, value.get("num_prompts") or 0)
 
 
 def _of(part: Values, subject: str) -> Values:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from labeling.forms.run_lists import RunFilterForm
-from labeling.forms.runs import NoteForm, StageForm, TasksForm, initial_values
+from labeling.forms.runs import NoteForm, StageForm, TasksForm, initial_values, shown_specs
 from labeling.models import Prompt, Role, Run, Snapshot, Stage
 from labeling.permissions import ProjectRequest, member
 from labeling.services import comparison, runs, tasks
@@ -92,6 +92,7 @@ def create(request: ProjectRequest, stage: str) -> HttpResponse:
         "about": (STAGES[stage].__doc__ or "").strip(),
         "presets": configs.PRESETS,
         "preset": form["preset"].value(),
+        "kept": [(name, value) for name, value in request.GET.items() if name != "preset"],
         "clone": clone,
     }
     return render(request, "runs/new.html", context, status=422 if form.errors else 200)
@@ -163,7 +164,12 @@ def _initial(request: ProjectRequest, stage: str, clone: Run | None) -> dict[str
     if snapshot := _named_snapshot(request):
         fits = [spec.name for spec in configs.specs(STAGES[stage]) if spec.input == f"snapshot:{snapshot.kind}"]
         initial |= {name: str(snapshot.uid) for name in fits[:1]}
-    return initial
+    return initial | _asked(request, stage)
+
+
+def _asked(request: ProjectRequest, stage: str) -> dict[str, str]:
+    """Fields that the address fills in, as the report's links do. The form judges them when it is sent."""
+    return {spec.name: request.GET[spec.name] for spec in shown_specs(stage) if spec.name in request.GET}
 
 
 def _named_snapshot(request: ProjectRequest) -> Snapshot | None:

@@ -171,6 +171,9 @@ RULES: dict[str, str] = {
     "round_proceed": MANAGER,
     "round_retry": MANAGER,
     "round_cancel": MANAGER,
+    # The report names models
+    "report": MANAGER,
+    "report_json": MANAGER,
     # The labeling API
     "api_next": LABELER,
     "api_preview": LABELER,

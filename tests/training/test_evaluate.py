@@ -106,6 +106,7 @@ def test_a_policy_that_is_its_reference_has_no_kl_no_gain_and_no_tax(world: Worl
     assert report["policy"]["policy"]["reward"]["num_responses"] == 4
     assert report["policy"]["policy"]["reward"]["num_prompts"] == 2
     assert report["text"]["alignment_tax"] == 0.0
+    assert report["text"]["alignment_tax_interval"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert 4.0 < report["text"]["policy"]["loss"] < 8.0
     # bytes are tokens; the end token is the one that no byte stands for
     expected = report["text"]["policy"]["loss"] / math.log(2)
@@ -125,7 +126,12 @@ def test_a_policy_that_moved_away_has_kl_and_a_tax(world: World, tmp_path: Path)
     }
     report = evaluated(config, tmp_path / "run")
     assert report["policy"]["policy"]["kl"]["value"] > 0.05
-    assert report["text"]["alignment_tax"] != 0.0
+    tax, loss = report["text"]["alignment_tax_interval"], report["text"]["policy"]["loss_interval"]
+    assert tax["value"] == pytest.approx(report["text"]["alignment_tax"], rel=1e-9)
+    assert tax["value"] != 0.0
+    assert tax["low"] < tax["value"] < tax["high"]
+    assert loss["low"] < report["text"]["policy"]["loss"] == loss["value"] < loss["high"]
+    assert tax["high"] - tax["low"] < loss["high"] - loss["low"]  # both are measured on the same pieces
     assert "reward" not in report["policy"]["policy"]
 
 

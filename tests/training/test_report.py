@@ -10,6 +10,7 @@ from training.engine.report import (
     human_agreement,
     judged_pairs,
     length_correlation,
+    rate_with_interval,
     reward_report,
     share_with_interval,
 )
@@ -66,6 +67,14 @@ def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         assert found is not None
         hits += found["low"] <= 0.7 <= found["high"]
     assert 180 <= hits <= 199
+
+
+def test_a_rate_weighs_its_parts_by_what_they_are_divided_by() -> None:
+    found = rate_with_interval([2.0, 2.0], [1, 3], num_samples=200, rng=np.random.default_rng(0))
+    assert found == {"value": 1.0, "low": pytest.approx(2 / 3), "high": 2.0}  # redrawn: both, or one of them twice
+    assert rate_with_interval([3.0], [2], num_samples=200, rng=np.random.default_rng(0)) == {
+        "value": 1.5, "low": None, "high": None,
+    }  # fmt: skip
 
 
 def test_one_prompt_alone_has_no_interval_and_no_pairs_no_share() -> None:

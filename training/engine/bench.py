@@ -11,7 +11,7 @@ from training.contract.configs import ConfigError, EvaluateConfig
 from training.contract.records import PromptRow
 from training.engine import device, measure, models, scoring
 from training.engine.batches import Cuts
-from training.engine.report import share_with_interval
+from training.engine.report import rate_with_interval, share_with_interval
 from training.engine.rollout import SamplingRule
 from training.engine.text import Text, load_text
 
@@ -46,6 +46,11 @@ class Bench:
         rng = np.random.default_rng(self.config.seed)
         found = share_with_interval(outcomes, num_samples=self.config.bootstrap_samples, rng=rng)
         return found and {("num_responses" if key == "num_pairs" else key): value for key, value in found.items()}
+
+    def rate(self, above: Sequence[float], below: Sequence[float]) -> Report:
+        """Σ above / Σ below and its 95 % interval over the parts that they are sums of."""
+        rng = np.random.default_rng(self.config.seed)
+        return rate_with_interval(above, below, num_samples=self.config.bootstrap_samples, rng=rng)
 
     def _load(self, folder: str, load: Callable[[str, Text], Any]) -> "Subject":
         text = load_text(folder)

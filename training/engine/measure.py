@@ -109,17 +109,20 @@ def best_of_kl(num_samples: int) -> float:
 
 
 @torch.no_grad()
-def text_loss(policy: Any, pieces: Sequence[Sequence[int]], *, pad_token_id: int, batch_size: int) -> tuple[float, int]:
-    """Mean cross-entropy in nats per token of the pieces (all but each one's first), and how many tokens that were."""
-    total, count = 0.0, 0
-    device = _device(policy)
+def text_losses(
+    policy: Any, pieces: Sequence[Sequence[int]], *, pad_token_id: int, batch_size: int
+) -> list[tuple[float, int]]:
+    """Cross-entropy in nats of each piece that has more than one token (all but its first), and over how many tokens.
+
+    Raises ValueError when there is no such piece."""
+    found: list[tuple[float, int]] = []
     for chunk in _chunks([piece for piece in pieces if len(piece) > 1], batch_size):
-        batch = text_episodes(chunk, pad_token_id=pad_token_id, device=device)
-        total -= float(response_logprobs(policy, batch, temperature=1.0).double().sum())
-        count += int(batch.mask_BR.sum())
-    if not count:
+        batch = text_episodes(chunk, pad_token_id=pad_token_id, device=_device(policy))
+        nats_B = -response_logprobs(policy, batch, temperature=1.0).double().sum(dim=1)
+        found += zip(nats_B.tolist(), batch.mask_BR.sum(dim=1).tolist(), strict=True)
+    if not found:
         raise ValueError("there is no text to measure the loss on")
-    return total / count, count
+    return found
 
 
 def text_episodes(pieces: Sequence[Sequence[int]], *, pad_token_id: int, device: Any) -> Episodes:

@@ -109,14 +109,21 @@ def share_with_interval(
     which = np.array([names[name] for name, _ in outcomes])
     right_P = np.bincount(which, weights=[value for _, value in outcomes], minlength=len(names))
     total_P = np.bincount(which, minlength=len(names))
-    low, high = _interval(right_P, total_P, num_samples, rng) if len(names) > 1 else (None, None)
-    return {
-        "value": float(right_P.sum() / total_P.sum()),
-        "low": low,
-        "high": high,
-        "num_pairs": len(outcomes),
-        "num_prompts": len(names),
-    }
+    rate = rate_with_interval(right_P, total_P, num_samples=num_samples, rng=rng)
+    return rate | {"num_pairs": len(outcomes), "num_prompts": len(names)}
+
+
+def rate_with_interval(
+    above_P: Sequence[float] | "np.ndarray[Any, Any]",
+    below_P: Sequence[float] | "np.ndarray[Any, Any]",
+    *,
+    num_samples: int,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Σ above / Σ below with its 95 % bootstrap interval, which redraws the P parts; one part alone has none (null)."""
+    above_P, below_P = np.asarray(above_P), np.asarray(below_P)
+    low, high = _interval(above_P, below_P, num_samples, rng) if len(above_P) > 1 else (None, None)
+    return {"value": float(above_P.sum() / below_P.sum()), "low": low, "high": high}
 
 
 def calibration(pairs: Sequence[Pair]) -> dict[str, Any] | None:
