@@ -6,6 +6,7 @@ claims        ring, claim, keep, take back
 workdir       the run directory, ready for a stage
 supervision   the job: start the stage, watch over it, conclude
 mirror        metrics, log and progress from files to rows
+talking       what is asked and answered in the playground, between rows and files
 publishing    the result, registered once
 """
 
