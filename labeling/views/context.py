@@ -35,6 +35,7 @@ REVIEWING = [("rankings", "Agreement", "agreement")]
 PROJECT = [
     ("dashboard", "Dashboard", "dashboard"),
     ("progress", "Progress", "progress"),
+    ("playground", "Playground", "playground"),
     ("guidelines", "Guidelines", "guidelines"),
     ("settings", "Settings", "project_settings"),
 ]
