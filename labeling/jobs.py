@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
-from labeling.services import assignments, imports, kept, looks, rounds, runs, snapshots, workers
+from labeling.services import assignments, imports, kept, looks, playground, rounds, runs, snapshots, workers
 
 
 @shared_task
@@ -52,12 +52,14 @@ def sweep_slots() -> None:
 @shared_task
 def run_stage(run_id: int) -> None:
     runs.work(run_id)
+    playground.settle()
     rounds.advance_all()
 
 
 @shared_task
 def sweep_runs() -> None:
     runs.sweep()
+    playground.settle()
     workers.forget()
 
 

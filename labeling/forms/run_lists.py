@@ -26,12 +26,18 @@ class RunFilterForm(forms.Form):
         self.project = project
         self.fields["tag"].choices = [ANY, *((tag, tag) for tag in tags_of(project))]  # type: ignore[attr-defined]
 
+    @property
+    def num_left_out(self) -> int:
+        """Runs of conversations, which the list shows only when it is asked for them."""
+        asks = self.cleaned_data.get("stage")
+        return 0 if asks else Run.objects.filter(project=self.project, stage=Stage.TALK).count()
+
     def apply(self) -> QuerySet[Run]:
-        """A value that nobody was offered is as if it were not there."""
+        """A value that nobody was offered is as if it were not there. Conversations stay away unless asked for."""
         self.is_valid()
         asked, found = self.cleaned_data, Run.objects.filter(project=self.project)
-        if stage := asked.get("stage"):
-            found = found.filter(stage=stage)
+        stage = asked.get("stage")
+        found = found.filter(stage=stage) if stage else found.exclude(stage=Stage.TALK)
         if state := asked.get("state"):
             found = found.live() if state == "live" else found.filter(state=state)
         if tag := asked.get("tag"):

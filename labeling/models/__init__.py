@@ -2,6 +2,7 @@
 
 from labeling.models.evaluation_files import EvaluationFile, RunFile
 from labeling.models.people import Invitation, Role, User
+from labeling.models.playground import PlaygroundReply, PlaygroundSession, PlaygroundTurn
 from labeling.models.projects import DEFAULT_FLAGS, DEFAULT_PROMPT_LABELS, Guideline, Membership, Project
 from labeling.models.prompts import ImportBatch, ImportRefusal, Prompt, PromptLook, PromptSource, Split, UseCase
 from labeling.models.quality import (
@@ -51,6 +52,9 @@ __all__ = [
     "Membership",
     "Model",
     "ModelEvent",
+    "PlaygroundReply",
+    "PlaygroundSession",
+    "PlaygroundTurn",
     "Project",
     "Prompt",
     "PromptAnnotation",

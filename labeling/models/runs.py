@@ -17,6 +17,7 @@ class Stage(models.TextChoices):
     GENERATE = "generate", "Generate"
     EVALUATE = "evaluate", "Evaluate"
     FETCH = "fetch", "Import a model"
+    TALK = "talk", "Talk"
 
 
 class RunQuerySet(models.QuerySet["Run"]):

@@ -6,7 +6,7 @@ from typing import Final
 from django.db import transaction
 from django.db.models import QuerySet
 
-from labeling.models import Demonstration, Guideline, Task, User
+from labeling.models import Demonstration, DemonstrationVoid, Guideline, Prompt, Task, User
 from labeling.services import assignments
 from labeling.services.answers import AnswerError
 
@@ -34,10 +34,10 @@ def submit(
 ) -> Demonstration:
     """Take a demonstration in. The same key twice gives the same row; `slot` is None when it is surplus."""
     locked = assignments.lock(task)
-    if earlier := _with_key(idempotency_key, locked, labeler):
+    if earlier := _with_key(idempotency_key, _prompt_id(locked), labeler):
         return earlier
     text = _checked(text)
-    if latest := _latest(locked, labeler):
+    if latest := _latest(_prompt_id(locked), labeler):
         if latest.text == text:
             return latest
         raise AlreadyWritten(latest)
@@ -58,6 +58,33 @@ def submit(
 
 
 @transaction.atomic
+def add(*, prompt: Prompt, author: User, idempotency_key: str, text: str) -> Demonstration:
+    """One that nobody was asked for. The same text again gives the same row, another text a new revision of it.
+
+    Raises AlreadyWritten when the author was asked for one to this prompt, or brought one in a file.
+    """
+    Prompt.objects.select_for_update(no_key=True).get(pk=prompt.pk)
+    if earlier := _with_key(idempotency_key, prompt.pk, author):
+        return earlier
+    text, latest = _checked(text), _latest(prompt.pk, author)
+    if latest and latest.text == text and not DemonstrationVoid.objects.filter(demonstration=latest).exists():
+        return latest
+    if latest and (latest.task_id or latest.batch_id):
+        raise AlreadyWritten(latest)
+    demonstration = Demonstration(
+        prompt=prompt,
+        labeler=author,
+        idempotency_key=idempotency_key,
+        revision=latest.revision + 1 if latest else 1,
+        replaces=latest,
+        text=text,
+        guideline=prompt.project.guideline(None),
+    )
+    demonstration.save(force_insert=True)
+    return demonstration
+
+
+@transaction.atomic
 def revise(
     *, demonstration: Demonstration, labeler: User, idempotency_key: str, text: str, note: str = ""
 ) -> Demonstration:
@@ -65,9 +92,9 @@ def revise(
     if demonstration.task is None:
         raise AnswerError({"demonstration": "An imported demonstration cannot be changed here."})
     locked = assignments.lock(demonstration.task)
-    if earlier := _with_key(idempotency_key, locked, labeler):
+    if earlier := _with_key(idempotency_key, _prompt_id(locked), labeler):
         return earlier
-    latest = _latest(locked, labeler)
+    latest = _latest(_prompt_id(locked), labeler)
     if latest is None or not can_edit(demonstration=latest, labeler=labeler):
         raise AnswerError({"demonstration": f"Only your own last {NUM_EDITABLE} answers can be changed."})
     if latest.pk != demonstration.pk:
@@ -109,11 +136,11 @@ def _checked(text: str) -> str:
     return text
 
 
-def _with_key(key: str, task: Task, labeler: User) -> Demonstration | None:
+def _with_key(key: str, prompt_id: int, labeler: User) -> Demonstration | None:
     if not 1 <= len(key) <= 64:
         raise AnswerError({"idempotency_key": "A key of 1 to 64 characters is needed."})
     earlier = Demonstration.objects.filter(idempotency_key=key).first()
-    if earlier and (earlier.prompt_id, earlier.labeler_id) != (task.prompt_id, labeler.pk):
+    if earlier and (earlier.prompt_id, earlier.labeler_id) != (prompt_id, labeler.pk):
         raise AnswerError({"idempotency_key": "This key belongs to another submission."})
     return earlier
 
@@ -123,8 +150,8 @@ def _prompt_id(task: Task) -> int:
     return task.prompt_id
 
 
-def _latest(task: Task, labeler: User) -> Demonstration | None:
-    written = Demonstration.objects.filter(prompt=task.prompt_id, labeler=labeler)
+def _latest(prompt_id: int, labeler: User) -> Demonstration | None:
+    written = Demonstration.objects.filter(prompt=prompt_id, labeler=labeler)
     return written.order_by("-revision").first()
 
 

@@ -45,7 +45,7 @@ def _responses(*, run: Run, model: Model, rows: list[ResponseRow], refused: Coun
         elif row.prompt_id not in prompts:
             refused["its prompt is no longer in the project"] += 1
         else:
-            pk, text = prompts[row.prompt_id], _storable(row.text)
+            pk, text = prompts[row.prompt_id], storable(row.text)
             yield Response(
                 prompt_id=pk,
                 model=model,
@@ -63,6 +63,6 @@ def _first_indices(*, run: Run, model: Model, prompts: Iterable[int]) -> dict[in
     return {row["prompt"]: row["last"] + 1 for row in earlier.values("prompt").annotate(last=Max("sample_index"))}
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Postgres takes neither NUL nor half a surrogate pair; a small model may write both."""
     return text.replace("\0", "\ufffd").encode("utf-8", errors="replace").decode("utf-8")

@@ -115,6 +115,37 @@ def make_ranking_tasks(
 
 
 @transaction.atomic
+def make_ranking_task(
+    *, project: Project, prompt: Prompt, responses: Sequence[Response], num_wanted: int, user: User
+) -> tuple[Task, bool]:
+    """A task of exactly these responses, and whether it is new: one that has the same ones already is given back."""
+    if not MIN_RESPONSES <= len(responses) <= MAX_RESPONSES_FOR_PEOPLE:
+        raise TaskError(f"People rank {MIN_RESPONSES} to {MAX_RESPONSES_FOR_PEOPLE} responses, not {len(responses)}.")
+    if prompt.is_retired:
+        raise TaskError("The prompt is retired.")
+    if len({response.text for response in responses}) < len(responses):
+        raise TaskError("Two of the responses say exactly the same: there is nothing to rank between them.")
+    if any(response.names_itself for response in responses):
+        raise TaskError("One of the responses seems to say which model wrote it, so it cannot be ranked blind.")
+    one_at_a_time(project)
+    ids = [response.pk for response in responses]
+    if same := _with_responses(prompt, ids):
+        return same, False
+    template = Template(
+        project=project,
+        kind=Task.Kind.RANK,
+        num_responses=len(ids),
+        num_wanted=num_wanted,
+        priority=0,
+        rate_first=project.rate_first,
+    )
+    [task] = insert([template.task(prompt)])
+    TaskResponse.objects.bulk_create(places(task, ids))
+    log.info("a ranking task made in %s by person %s", project.slug, user.pk)
+    return task, True
+
+
+@transaction.atomic
 def make_demonstration_tasks(
     *,
     project: Project,
@@ -316,6 +347,12 @@ def response_sets(prompts: list[Prompt]) -> dict[int, set[frozenset[int]]]:
         if prompt_id is not None:
             found[prompt_id].add(frozenset(responses))
     return found
+
+
+def _with_responses(prompt: Prompt, responses: list[int]) -> Task | None:
+    tasks = Task.objects.filter(prompt=prompt, num_responses=len(responses), purpose=Task.Purpose.WORK)
+    sets = tasks.annotate(ids=ArrayAgg("task_responses__response_id")).order_by("pk")
+    return next((task for task in sets if set(task.ids) == set(responses)), None)
 
 
 def places(task: Task, responses: list[int]) -> list[TaskResponse]:

@@ -8,6 +8,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:slug>/", include("labeling.urls.agreement")),  # agreement, biases, leaderboard
     path("p/<slug:slug>/", include("labeling.urls.prompts")),  # prompts, imports, tasks, rankings
     path("p/<slug:slug>/", include("labeling.urls.quality")),  # guidelines read, qualification, known answers, reviews
+    path("p/<slug:slug>/playground/", include("labeling.urls.playground")),
     path("p/<slug:slug>/data/", include("labeling.urls.snapshots")),
     path("p/<slug:slug>/", include("labeling.urls.panels")),  # the paper's panels
     path("p/<slug:slug>/", include("labeling.urls.runs")),  # runs, models, rounds, dashboard

@@ -36,6 +36,7 @@ PROJECT = [
     ("dashboard", "Dashboard", "dashboard"),
     ("progress", "Progress", "progress"),
     ("report", "Report", "report"),
+    ("playground", "Playground", "playground"),
     ("guidelines", "Guidelines", "guidelines"),
     ("settings", "Settings", "project_settings"),
 ]

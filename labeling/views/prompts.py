@@ -116,7 +116,9 @@ def _belonging(prompt: Prompt) -> dict[str, Any]:
     """Newest first; a page shows a hundred of each at most."""
     rankings = Ranking.objects.of_work().filter(task__prompt=prompt).select_related("labeler", "task")
     return {
-        "responses": prompt.responses.select_related("model").order_by("model__name", "sample_index")[:100],
+        "responses": prompt.responses.select_related("model")
+        .prefetch_related("playground_replies__turn")
+        .order_by("model__name", "sample_index")[:100],
         "tasks": prompt.tasks.filter(purpose=Task.Purpose.WORK)
         .annotate(num_rankings=Count("rankings"))
         .order_by("-pk")[:100],

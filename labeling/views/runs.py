@@ -20,6 +20,7 @@ from training.contract import configs
 from training.contract.configs import STAGES, ConfigError
 
 PER_PAGE = 50
+BESIDE = {Stage.FETCH: "model_import", Stage.TALK: "playground"}  # stages whose runs begin on a page of their own
 
 
 @require_GET
@@ -33,6 +34,7 @@ def show_all(request: ProjectRequest) -> HttpResponse:
         "page": page,
         "form": form,
         "is_filtered": any(form.cleaned_data.values()),
+        "num_talks": form.num_left_out,
         "is_live": any(run.is_live for run in page),
     }
     return render(request, "runs/parts/table.html" if request.headers.get("HX-Request") else "runs/list.html", context)
@@ -69,8 +71,8 @@ def choose(request: ProjectRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @member(Role.MANAGER)
 def create(request: ProjectRequest, stage: str) -> HttpResponse:
-    if stage == Stage.FETCH:
-        return redirect("model_import", request.project.slug)
+    if stage in BESIDE:
+        return redirect(BESIDE[Stage(stage)], request.project.slug)
     if stage not in STAGES:
         raise Http404
     clone = _named_run(request, stage)

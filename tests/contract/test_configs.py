@@ -166,5 +166,13 @@ def test_a_model_is_fetched_from_one_place_that_is_named_rightly(values: dict[st
     assert configs.build("fetch", {"repo": "owner/small-1.5", "revision": "refs/pr/1"})
 
 
-def test_the_stage_beside_the_loop_is_not_offered_as_one_of_it() -> None:
-    assert set(configs.EVERY_STAGE) - set(configs.STAGES) == {"fetch"}
+def test_the_stages_beside_the_loop_are_not_offered_as_some_of_it() -> None:
+    assert set(configs.EVERY_STAGE) - set(configs.STAGES) == {"fetch", "talk"}
+
+
+def test_a_conversation_is_with_one_model_or_with_two_different_ones() -> None:
+    for values, field in (({}, "first_model"), ({"first_model": "a", "second_model": "a"}, "second_model")):
+        with pytest.raises(ConfigError) as caught:
+            configs.build("talk", values)
+        assert caught.value.field == field
+    assert configs.build("talk", {"first_model": "a", "second_model": "b"})

@@ -49,6 +49,7 @@ from labeling.models import (
     Withdrawal,
     WrittenPrompt,
 )
+from tests.labeling import playground_rules
 
 SOON = timezone.now() + timedelta(minutes=15)
 
@@ -488,6 +489,7 @@ BREAKS: dict[str, Callable[[Any], Any]] = {
     "round_one_live_per_project": lambda w: two(a_round, w),
     "round_state_and_time_agree": lambda w: a_round(w, state="done"),
     "round_responses_2_to_9": lambda w: a_round(w, responses_per_prompt=1),
+    **playground_rules.BREAKS,
 }
 
 

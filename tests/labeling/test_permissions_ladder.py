@@ -14,6 +14,9 @@ from labeling.models import (
     Demonstration,
     ImportBatch,
     Model,
+    PlaygroundReply,
+    PlaygroundSession,
+    PlaygroundTurn,
     PromptAnnotation,
     PromptBrief,
     QualificationSet,
@@ -174,6 +177,17 @@ RULES: dict[str, str] = {
     # The report names models
     "report": MANAGER,
     "report_json": MANAGER,
+    # The playground names models, and who is no manager ranks blind
+    "playground": MANAGER,
+    "playground_session": MANAGER,
+    "playground_live": MANAGER,
+    "playground_stop": MANAGER,
+    "playground_wake": MANAGER,
+    "playground_again": MANAGER,
+    "playground_forget": MANAGER,
+    "playground_rank": MANAGER,
+    "playground_more": MANAGER,
+    "playground_demonstrate": MANAGER,
     # The labeling API
     "api_next": LABELER,
     "api_preview": LABELER,
@@ -241,6 +255,11 @@ THINGS: dict[str, list[str]] = {
         "model_restore",
     ],
     "round": ["round", "round_proceed", "round_retry", "round_cancel"],
+    "conversation": [
+        "playground_session", "playground_live", "playground_stop", "playground_wake", "playground_again",
+        "playground_forget", "playground_rank", "playground_more",
+    ],
+    "answer in a conversation": ["playground_demonstrate"],
     "person": ["quality_person", "person", "person_deactivate", "person_reactivate", "person_withdraw"],
     "invitation": ["invitation_revoke"],
 }  # fmt: skip
@@ -421,6 +440,12 @@ def things(people: People, make_prompt: Any) -> dict[str, uuid.UUID]:
     rows["run"] = Run.objects.create(project=project, stage="sft", name="one", idempotency_key="k")
     rows["model"] = Model.objects.get(project=project)
     rows["round"] = Round.objects.create(project=project, number=1)
+    policy = Model.objects.create(project=project, name="policy", kind="policy", storage_key="m", is_retired=True)
+    rows["conversation"] = talk = PlaygroundSession.objects.create(
+        project=project, opened_by=people.manager, first_model=policy
+    )
+    turn = PlaygroundTurn.objects.create(session=talk, number=1, text="Why?", idempotency_key="k")
+    rows["answer in a conversation"] = PlaygroundReply.objects.create(turn=turn, model=policy, side=0)
     rows["invitation"], _ = invitations.invite(project=project, role=Role.LABELER, email="", by=people.manager)
     return {kind: row.uid for kind, row in rows.items()}
 

@@ -8,7 +8,7 @@ and on its own name, not on its neighbours, on the order of the batch, or on a r
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -82,6 +82,27 @@ def sample(
     `uniforms_BR` holds at least `rule.max_new_tokens` numbers per row. The log-probabilities are the sampler's own, at
     the sampling temperature; PPO recomputes them with the training forward.
     """
+    decoder, logits_BV = _begin(model, prompts, uniforms_BR, rule=rule, num_samples=num_samples)
+    for _ in decoder.steps(logits_BV):
+        pass
+    return decoder.responses()
+
+
+@torch.no_grad()
+def stream(model: Any, prompt: Sequence[int], uniforms_R: Tensor, *, rule: SamplingRule) -> Iterator[int]:
+    """The token ids of one sample as they come, the end token included: those that `sample` gives for the same numbers.
+
+    Raises RolloutError at the first one.
+    """
+    decoder, logits_BV = _begin(model, [prompt], uniforms_R[None, :], rule=rule, num_samples=1)
+    for t in decoder.steps(logits_BV):
+        yield int(decoder.tokens_BR[0, t])
+
+
+def _begin(
+    model: Any, prompts: Sequence[Sequence[int]], uniforms_BR: Tensor, *, rule: SamplingRule, num_samples: int
+) -> "tuple[_Decoder, Tensor]":
+    """The prompts' prefill: a decoder of N·K rows, and the logits [B, V] of their first tokens."""
     _check_lengths(model, prompts, rule)
     prompt_NP, mask_NP = left_padded(prompts, rule.pad_token_id, device=_device(model))
     output = model(
@@ -95,7 +116,7 @@ def sample(
     kv_cache.make_room(cache, num_repeats=num_samples)
     logits_BV = output.logits[:, -1].repeat_interleave(num_samples, dim=0)
     mask_BP = mask_NP.repeat_interleave(num_samples, dim=0)
-    return _Decoder(model, cache, mask_BP, uniforms_BR, rule).run(logits_BV)
+    return _Decoder(model, cache, mask_BP, uniforms_BR, rule), logits_BV
 
 
 def together(parts: Sequence[tuple[Sequence[int], Responses]], *, pad_token_id: int, device: Any) -> Responses:
@@ -160,13 +181,18 @@ class _Decoder:
         self.lengths_B = torch.full((num_rows,), rule.max_new_tokens, device=device)
         self.has_end_B = torch.zeros(num_rows, dtype=torch.bool, device=device)
 
-    def run(self, logits_AV: Tensor) -> Responses:
+    def steps(self, logits_AV: Tensor) -> Iterator[int]:
+        """One token of every row alive at a time; gives its place in the response."""
         for t in range(self.rule.max_new_tokens):
             tokens_A = self._record(t, logits_AV)
             tokens_A = self._drop_finished(t, tokens_A)
+            yield t
             if not len(self.alive_A) or t + 1 == self.rule.max_new_tokens:
                 break
             logits_AV = self._advance(tokens_A)
+
+    def responses(self) -> Responses:
+        """All rows, once their steps are done."""
         width = int(self.lengths_B.amax())
         return Responses(
             tokens_BR=self.tokens_BR[:, :width],

@@ -9,6 +9,7 @@ room          what this machine need not keep any more
 supervision   the job: start the stage, watch over it, conclude
 mirror        metrics, log and progress from files to rows
 saving        checkpoints from files to storage, where that is no folder
+talking       what is asked and answered in the playground, between rows and files
 publishing    the result, registered once
 """
 

@@ -13,12 +13,13 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from labeling import launcher
-from labeling.models import Run
+from labeling.models import Run, Stage
 from labeling.services import artifacts
 from labeling.services.runs import claims, publishing, room, workdir
 from labeling.services.runs.mirror import Mirror
 from labeling.services.runs.saving import Saver
 from labeling.services.runs.states import State, Superseded, transition
+from labeling.services.runs.talking import CARRY_SECONDS, Talking
 from training.contract.configs import ConfigError
 from training.contract.rundir import EXIT_CANCELLED, EXIT_FAILED, EXIT_SUCCEEDED, RunDir, Status
 
@@ -84,10 +85,14 @@ def _run_stage(run: Run, claim: claims.Claim, run_dir: RunDir) -> Ending:
         Mirror(claim=claim, run_dir=run_dir).tick(is_last=True)
         return Ending(EXIT_SUCCEEDED)
     before = run_dir.read_status()
+    talking = Talking(claim=claim, run_dir=run_dir) if run.stage == Stage.TALK else None
+    if talking:
+        talking.begin()
     process = launcher.start(stage=run.stage, run_dir=run_dir, config=run_dir.config_path)
     saver = None if artifacts.is_folder() else Saver(run=run, claim=claim, run_dir=run_dir)
     try:
-        ending = Watch(process=process, mirror=Mirror(claim=claim, run_dir=run_dir), saver=saver).until_it_ends()
+        mirror = Mirror(claim=claim, run_dir=run_dir)
+        ending = Watch(process=process, mirror=mirror, saver=saver, talking=talking).until_it_ends()
     finally:
         process.kill()
         if saver:
@@ -98,8 +103,15 @@ def _run_stage(run: Run, claim: claims.Claim, run_dir: RunDir) -> Ending:
 class Watch:
     """The loop over a living stage."""
 
-    def __init__(self, *, process: launcher.StageProcess, mirror: Mirror, saver: Saver | None) -> None:
-        self.process, self.mirror, self.saver = process, mirror, saver
+    def __init__(
+        self,
+        *,
+        process: launcher.StageProcess,
+        mirror: Mirror,
+        saver: Saver | None = None,
+        talking: Talking | None = None,
+    ) -> None:
+        self.process, self.mirror, self.saver, self.talking = process, mirror, saver, talking
         self._parent = os.getppid()
         self._kept_at = time.monotonic()
         self._asked_at: float | None = None
@@ -109,9 +121,12 @@ class Watch:
         """Raises Superseded when the run was taken away, DatabaseError when the database is away for too long."""
         while (code := self.process.exit_code()) is None:
             self._look()
-            time.sleep(TICK_SECONDS)
+            self._wait()
+        self._carry()
         not_saved = self._save_last() if self.saver and code != EXIT_SUCCEEDED else ""
         self.mirror.tick(is_last=True)
+        if self.talking:
+            self.talking.end()
         return Ending(code, is_handed_back=self._hands_back, not_saved=not_saved)
 
     def _look(self) -> None:
@@ -124,6 +139,21 @@ class Watch:
         elif _worker_goes[0] or os.getppid() != self._parent:  # the pool process of a killed worker is an orphan
             self._hands_back = True
             self._ask_to_stop()
+
+    def _wait(self) -> None:
+        """Until the next look. A conversation is carried back and forth meanwhile."""
+        until = time.monotonic() + TICK_SECONDS
+        while (left := until - time.monotonic()) > 0:
+            self._carry()
+            time.sleep(min(left, CARRY_SECONDS) if self.talking else left)
+
+    def _carry(self) -> None:
+        try:
+            if self.talking:
+                self.talking.tick()
+        except (DatabaseError, InterfaceError) as error:  # the next look judges how long that may go on
+            connection.close()
+            logger.warning("run %s: the database is away (%s)", self.mirror.claim.run_id, error)
 
     def _tick(self) -> str:
         """Without a database the stage goes on, but not past the lease: from then on others may take the run."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from tests.labeling.runs import fake_talk
 from training.contract.rundir import RunDir, Status, write_bytes, write_json
 
 DEFAULTS = {"steps": 6, "step_s": 0.0, "checkpoint_every": 2}
@@ -32,6 +33,8 @@ def main() -> int:
         (run_dir.path / "child").write_text(str(child.pid))
     if "exit" in plan:
         return int(plan["exit"])
+    if stage == "talk":
+        return fake_talk.answer_all(run_dir, plan, lambda: asked_to_stop)
     first = resume(run_dir)
     for step in range(first, plan["steps"] + 1):
         once = run_dir.path / f"died-{step}"

@@ -29,6 +29,7 @@ from training.contract.configs.reward import RewardConfig
 from training.contract.configs.sampling import EvaluateConfig, GenerateConfig
 from training.contract.configs.sft import SFTConfig
 from training.contract.configs.stage import StageConfig, TrainingConfig
+from training.contract.configs.talk import TalkConfig
 
 __all__ = [
     "EVERY_STAGE",
@@ -45,6 +46,7 @@ __all__ = [
     "RewardConfig",
     "SFTConfig",
     "StageConfig",
+    "TalkConfig",
     "TrainingConfig",
     "build",
     "check_options",
@@ -64,8 +66,8 @@ STAGES: Final[dict[str, type[StageConfig]]] = {
     "generate": GenerateConfig,
     "evaluate": EvaluateConfig,
 }
-#: Those of the loop, and the one beside it.
-EVERY_STAGE: Final[dict[str, type[StageConfig]]] = {**STAGES, "fetch": FetchConfig}
+#: Those of the loop, and those beside it.
+EVERY_STAGE: Final[dict[str, type[StageConfig]]] = {**STAGES, "fetch": FetchConfig, "talk": TalkConfig}
 
 
 def preset(stage: str, name: str) -> dict[str, Any]:
