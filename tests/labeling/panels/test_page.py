@@ -120,7 +120,12 @@ def test_bars_begin_at_zero_and_the_papers_sizes_do_not_shrink_them() -> None:
 def test_one_value_alone_lies_within_its_scale() -> None:
     scale = scale_of(a_chart(2.5, unit="nats"))
     assert scale.lowest < 2.5 < scale.highest
-    assert scale_of(a_chart(0.0, is_bars=True)).highest == 1.0
+    assert scale_of(a_chart(0.0, unit="count", is_bars=True)).highest == 1.0
+
+
+def test_nothing_below_zero_is_drawn_where_nothing_is_negative() -> None:
+    assert scale_of(a_chart(0.1, 9.0, unit="characters")).lowest == 0.0
+    assert scale_of(a_chart(-1.0, 9.0, unit="nats")).lowest < -1.0
 
 
 def test_figures_are_said_in_their_unit() -> None:
