@@ -19,7 +19,8 @@ from labeling.services.panels.drawn import Chart, Line, Missing, Printed, Source
 from labeling.templatetags.figures import plain, plain_interval, share, share_interval
 
 register = template.Library()
-WIDTH, HEIGHT, PAD = 300, 22, 6
+WIDTH, HEIGHT, PAD = 360, 22, 6
+MIDDLE, PRINTED = 9, 18  # the own figure, and below it the paper's
 #: Decimals of figures that are no shares.
 DECIMALS: Final = {"number": 2, "nats": 3, "tokens": 1, "characters": 0, "count": 0}
 LEAST_SPAN: Final = 0.2  # of shares: less would make noise look like news
@@ -42,16 +43,22 @@ class Scale:
 @register.inclusion_tag("panels/parts/chart.html", takes_context=True)
 def panel_chart(context: RequestContext, chart: Chart) -> dict[str, Any]:
     scale, slug = scale_of(chart), context["project"].slug
+    rows = [_row(line, chart, scale, slug) for line in chart.lines]
+    sources = {row["address"] for row in rows}
+    places = {line.paper.where for line in chart.lines if line.paper}
     return {
         "chart": chart,
-        "rows": [_row(line, chart, scale, slug) for line in chart.lines],
+        "rows": rows,
+        "one_source": rows[0] if len(sources) == 1 else None,  # said once, above the rows
+        "one_place": next(iter(places)) if len(places) == 1 else "",
         "width": WIDTH,
         "height": HEIGHT,
-        "middle": HEIGHT / 2,
+        "middle": MIDDLE,
+        "printed": PRINTED,
         "start": PAD,
         "end": WIDTH - PAD,
         "mark": scale.x(chart.mark),
-        "ends": [said(Figure(scale.lowest), chart), said(Figure(scale.highest), chart)],
+        "ends": [_end(scale.lowest, chart), _end(scale.highest, chart)],
     }
 
 
@@ -70,17 +77,23 @@ def scale_of(chart: Chart) -> Scale:
     ends = list(_ends(chart))
     lowest, highest = min(ends), max(ends)
     if chart.is_bars:
-        return Scale(0.0, highest or 1.0)
+        lowest = 0.0
     if chart.unit == "share":
         return _of_shares(lowest, highest)
+    if chart.is_bars:
+        return Scale(lowest, highest or 1.0)
     margin = 0.08 * (highest - lowest) or 0.05 * max(1.0, abs(highest))
-    return Scale(lowest - margin, highest + margin)
+    return Scale(lowest - margin if lowest < 0 else max(0.0, lowest - margin), highest + margin)
 
 
 def said(figure: Figure, chart: Chart) -> str:
     if chart.unit == "share":
         return share(figure)
     return plain(figure, DECIMALS[chart.unit])
+
+
+def _end(value: float, chart: Chart) -> str:
+    return f"{100 * value:.0f} %" if chart.unit == "share" else said(Figure(value), chart)
 
 
 def _of_shares(lowest: float, highest: float) -> Scale:

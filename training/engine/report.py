@@ -114,8 +114,8 @@ def share_with_interval(
 
 
 def rate_with_interval(
-    above_P: Sequence[float] | "np.ndarray[Any, Any]",
-    below_P: Sequence[float] | "np.ndarray[Any, Any]",
+    above_P: "Sequence[float] | np.ndarray[Any, Any]",
+    below_P: "Sequence[float] | np.ndarray[Any, Any]",
     *,
     num_samples: int,
     rng: np.random.Generator,

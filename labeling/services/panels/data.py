@@ -93,7 +93,7 @@ def _customers(tables: Tables) -> Chart:
             Figure(row["mean"], num=row["num_customers"]),
             PAGE,
             paper.per_customer(row["split"]),
-            f"{row['num_customers']:,} customers, the busiest with {row['most']:,}",
+            f"{row['num_customers']:,} customer{'' if row['num_customers'] == 1 else 's'}, the busiest {row['most']:,}",
         )
         for row in tables.customers
     ]
@@ -111,17 +111,12 @@ def _lengths(tables: Tables) -> Chart:
 def _says(tables: Tables) -> list[str]:
     total = sum(num for _, num, _ in tables.use_cases)
     name, _, share = tables.use_cases[0]
-    said = [
-        f"{name} is the most frequent use case: {share:.1f} % of {total:,} prompts (InstructGPT: Generation, 45.6 %)."
-    ]
     values = {choice.label: choice.value for choice in UseCase}
     here = {values[name]: share / 100 for name, _, share in tables.use_cases}
-    furthest = max(paper.USE_CASES, key=lambda value: abs(here.get(value, 0) - paper.USE_CASES[value]))
-    said.append(
-        f"Furthest from the paper is {UseCase(furthest).label}: {100 * here.get(furthest, 0):.1f} % here,"
-        f" {100 * paper.USE_CASES[furthest]:.1f} % there."
-    )
-    return said
+    most = f"{name} is the most frequent use case: {share:.1f} % of {total:,} prompts"
+    furthest = UseCase(max(paper.USE_CASES, key=lambda value: abs(here.get(value, 0) - paper.USE_CASES[value])))
+    apart = f"{100 * here.get(furthest, 0):.1f} % here, {100 * paper.USE_CASES[furthest]:.1f} % there"
+    return [f"{most} (InstructGPT: Generation, 45.6 %).", f"Furthest from the paper is {furthest.label}: {apart}."]
 
 
 def _missing(tables: Tables) -> list[Missing]:

@@ -77,7 +77,7 @@ class Comparable:
         return next((one for one in self.measured if one.policy.kind == kind), None)
 
     def lines(self, name: str) -> list[Line]:
-        return [one.line(name) for one in self.measured if one.values.get(name)]
+        return [one.line(name) for one in self.measured if figure(one.values.get(name)).value is not None]
 
     def caveats(self) -> list[str]:
         if not self.num_otherwise:

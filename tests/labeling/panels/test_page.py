@@ -43,14 +43,20 @@ def test_a_figure_stands_with_its_interval_the_papers_value_and_its_source(manag
     assert model.run
     row = re.search(r"<tr> <th scope=\"row\">Labelers that trained, held-out prompts.*?</tr>", text)
     assert row
-    for words in (
-        "65.0 %",
-        "61.6 to 68.4 %",
-        "72.4 ± 0.4 %",
-        "Section 4.1",
-        reverse("run_report", args=["tea", model.run.uid]),
-    ):
+    for words in ("65.0 %", "61.6 to 68.4 %", "72.4 ± 0.4 %"):
         assert words in row[0]
+    address = reverse("run_report", args=["tea", model.run.uid])
+    assert f'from <a href="{address}">run of rm</a>' in text
+    assert "InstructGPT, Section 4.1" in text
+
+
+def test_where_sources_differ_each_row_has_its_own(manager: Client, people: People, policy: Any, evaluate: Any) -> None:
+    text = world.text(people.project)
+    for name in ("sft-1", "sft-2"):
+        run = evaluate({"text": {"policy": {"loss": 2.0}}}, model=policy(name), text=text)
+    row = re.search(r"<tr> <th scope=\"row\">sft-2 \(SFT\).*?</tr>", page(manager))
+    assert row
+    assert reverse("run_report", args=["tea", run.uid]) in row[0]
 
 
 def test_the_json_has_every_figure_of_the_page(manager: Client, people: People) -> None:
@@ -120,7 +126,12 @@ def test_bars_begin_at_zero_and_the_papers_sizes_do_not_shrink_them() -> None:
 def test_one_value_alone_lies_within_its_scale() -> None:
     scale = scale_of(a_chart(2.5, unit="nats"))
     assert scale.lowest < 2.5 < scale.highest
-    assert scale_of(a_chart(0.0, is_bars=True)).highest == 1.0
+    assert scale_of(a_chart(0.0, unit="count", is_bars=True)).highest == 1.0
+
+
+def test_nothing_below_zero_is_drawn_where_nothing_is_negative() -> None:
+    assert scale_of(a_chart(0.1, 9.0, unit="characters")).lowest == 0.0
+    assert scale_of(a_chart(-1.0, 9.0, unit="nats")).lowest < -1.0
 
 
 def test_figures_are_said_in_their_unit() -> None:

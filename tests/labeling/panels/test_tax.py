@@ -127,9 +127,9 @@ def test_no_policy_at_all_leads_to_training_one(people: People) -> None:
     assert [(one.page, one.args) for one in panel(people).missing] == [("run_new_stage", ("sft",))]
 
 
-def test_a_failed_evaluation_and_another_projects_are_not_read(people: People, policy: Any, evaluate: Any) -> None:
-    failed = evaluate(part(1.0), WAY, model=policy("sft-1"), text=world.text(people.project))
-    type(failed).objects.filter(pk=failed.pk).update(state="failed", failure_kind="failed")
+def test_a_failed_evaluation_and_another_projects_are_not_read(people: People, policy: Any) -> None:
+    failed = {"state": "failed", "failure_kind": "failed"}
+    world.evaluation(people.project, part(1.0), WAY, {"model": policy("sft-1")}, **failed)
     other = people.stranger.memberships.get().project
     world.evaluation(other, part(7.0), WAY, {"model": world.model(other, "sft-9", "sft", {})})
     assert panel(people).charts == []

@@ -48,11 +48,13 @@ def file(project: Project, kind: str, name: str) -> EvaluationFile:
     )
 
 
-def evaluation(project: Project, report: Any, config: Mapping[str, Any], inputs: Mapping[str, Any]) -> Run:
+def evaluation(
+    project: Project, report: Any, config: Mapping[str, Any], inputs: Mapping[str, Any], **state: str
+) -> Run:
     number = Run.objects.filter(stage="evaluate").count() + 1
     run = Run.objects.create(
         project=project, stage="evaluate", name=f"evaluate-{number}", config=dict(config),
-        result={"report": report}, idempotency_key=f"evaluate {number}", **ENDED,
+        result={"report": report}, idempotency_key=f"evaluate {number}", **(ENDED | state),
     )  # fmt: skip
     for name, row in inputs.items():
         if isinstance(row, EvaluationFile):
