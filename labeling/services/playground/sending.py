@@ -83,12 +83,11 @@ def as_demonstration(
 ) -> Demonstration:
     """The conversation as a prompt, and this text as a demonstration of this person's."""
     _check([reply], reply.turn)
+    text = responses.storable(text.replace("\r\n", "\n"))
     conversation = Conversation(reply.turn.session)
     prompt = _prompt(reply.turn, conversation.messages(reply.turn, reply.side), kind=kind, user=user)
     try:
-        demonstration = demonstrations.add(
-            prompt=prompt, author=user, idempotency_key=idempotency_key, text=responses.storable(text)
-        )
+        demonstration = demonstrations.add(prompt=prompt, author=user, idempotency_key=idempotency_key, text=text)
     except (AnswerError, demonstrations.AlreadyWritten) as error:
         raise SendError(" ".join(error.errors.values()) if isinstance(error, AnswerError) else str(error)) from None
     PlaygroundReply.objects.filter(pk=reply.pk).update(demonstration=demonstration)

@@ -28,10 +28,6 @@ class Standing:
         return self.key in ("asleep", "failed")
 
     @property
-    def can_stop(self) -> bool:
-        return self.key == "answering"
-
-    @property
     def is_moving(self) -> bool:
         """Will it change by itself soon?"""
         return self.key not in ("asleep", "failed")
@@ -107,7 +103,7 @@ def _waiting(run: Run) -> Standing:
     if not busy:
         return Standing("waiting", "Waiting", "A worker is about to take it.", tone="running")
     at = ", ".join(other.name if other.project_id == run.project_id else "a run of another project" for other in busy)
-    return Standing("waiting", "Waiting", f"Training comes first: {at} has the GPU.", tone="attention")
+    return Standing("waiting", "Waiting", f"Another run has the GPU: {at}.", tone="attention")
 
 
 def _running(session: PlaygroundSession, run: Run) -> Standing:

@@ -334,7 +334,7 @@ def test_the_standing_says_what_is_missing_or_who_has_the_gpu(talk: PlaygroundSe
     now = "2026-01-01T00:00Z"
     live = {"state": "running", "started_at": now, "lease_until": now, "heartbeat_at": now}
     Run.objects.filter(pk=other.pk).update(owner="host:7", **live)
-    assert f"{other.name} has the GPU" in standing(talk).text
+    assert standing(talk).text == f"Another run has the GPU: {other.name}."
     assert [seen.state for seen in workers.all_seen()] == ["here"]
 
     for phase, key in (("load", "loading"), ("talk", "ready")):

@@ -273,15 +273,15 @@ def test_an_answer_is_edited_and_saved_as_a_demonstration(manager: Client, talk:
     [reply, _] = answer(turn, "Becuase.", "So.")
     address = f"/p/tea/playground/answers/{reply.uid}/"
     assert ">\nBecuase.</textarea>" in manager.get(address).content.decode()
-    sent = form_of(manager, address) | {"text": "Because.", "use_case": "chat"}
+    sent = form_of(manager, address) | {"text": "Because\r\nit is.", "use_case": "chat"}
     saved = manager.post(address, sent, follow=True)
     demonstration = Demonstration.objects.get()
-    assert demonstration.text == "Because."
+    assert demonstration.text == "Because\nit is."
     assert f'<a href="/p/tea/prompts/{demonstration.prompt.uid}/">see its prompt</a>' in saved.content.decode()
     manager.post(address, sent)
     assert Demonstration.objects.count() == 1
     assert "saved as demonstration" in text_of(manager.get(page(talk)))
-    assert "Because." in text_of(manager.get(f"/p/tea/prompts/{demonstration.prompt.uid}/"))
+    assert "Because it is." in text_of(manager.get(f"/p/tea/prompts/{demonstration.prompt.uid}/"))
 
 
 def test_an_empty_demonstration_is_refused(manager: Client, talk: PlaygroundSession) -> None:
