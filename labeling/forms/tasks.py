@@ -77,6 +77,14 @@ class MakeRankingTasksForm(forms.Form):
         ],
         label="Which of the prompts",
     )
+    judges = forms.ModelMultipleChoiceField(
+        queryset=Model.objects.none(),
+        required=False,
+        to_field_name="uid",
+        widget=forms.CheckboxSelectMultiple,
+        label="Reward models",
+        help_text="For the last two ways. None ticked: the newest one; for disagreement, all.",
+    )
     num_prompts = forms.IntegerField(
         required=False, min_value=1, label="How many prompts", help_text="For a sample or a choice. Empty: all."
     )
@@ -87,15 +95,6 @@ class MakeRankingTasksForm(forms.Form):
         initial=20,
         label="Random share, %",
         help_text="Of a choice. Drawn from all prompts, mixed in, and reported apart as the control.",
-    )
-
-    judges = forms.ModelMultipleChoiceField(
-        queryset=Model.objects.none(),
-        required=False,
-        to_field_name="uid",
-        widget=forms.CheckboxSelectMultiple,
-        label="Reward models",
-        help_text="For the last two ways. None ticked: the newest one; for disagreement, all of them.",
     )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
