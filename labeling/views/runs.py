@@ -21,7 +21,7 @@ from training.contract.configs import STAGES, ConfigError
 
 PER_PAGE = 50
 #: The stage that a kind of snapshot is made for.
-READ_BY = {
+READ_BY: dict[str, Stage] = {
     Snapshot.Kind.REWARD: Stage.REWARD,
     Snapshot.Kind.SFT: Stage.SFT,
     Snapshot.Kind.RESPONSES: Stage.SCORE,

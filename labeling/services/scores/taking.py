@@ -5,7 +5,7 @@ A line names a response by its prompt and the hash of its text, so every respons
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 
@@ -47,7 +47,7 @@ def _judges(run: Run) -> list[Model]:
 
 
 def _insert(run: Run, judge: Model, rows: Sequence[ScoreRow], scores: Sequence[float]) -> int:
-    values = {
+    values: dict[str, Any] = {
         "run": run.pk,
         "project": run.project_id,
         "model": judge.pk,

@@ -85,8 +85,8 @@ def _shares(counts_T3: Any) -> Upheld:
     rows = resampling.rows(task=np.arange(num), group=np.zeros(num, dtype=np.int64), num_groups=1)
     sums_S = Resamples(num).all_sums(rows, counts_T3)[0]
     total = sums_S.sum(axis=0)
-    figures = [
-        resampling.figure(resampling.ratio(sums_S[place], total), num=counts_T3.sum(), num_tasks=num, why_not=WHY_NOT)
-        for place in range(3)
-    ]
-    return Upheld(*figures, num_reviews=num)
+    people, model, neither = (
+        resampling.figure(resampling.ratio(sums_B, total), num=counts_T3.sum(), num_tasks=num, why_not=WHY_NOT)
+        for sums_B in sums_S
+    )
+    return Upheld(people, model, neither, num_reviews=num)

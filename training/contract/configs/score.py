@@ -14,12 +14,12 @@ ANOTHER = "Another reward model: several show on what they disagree."
 class ScoreConfig(StageConfig):
     """Score: what one reward model, or several, say of responses; by it prompts are chosen to be ranked."""
 
-    responses: str = path("snapshot:responses", "Prompts with the responses to score.", required=True)
     reward_model: str = path("reward_model", "The reward model that scores.", group="model", required=True)
     reward_model_2: str = path("reward_model", ANOTHER, group="model")
     reward_model_3: str = path("reward_model", ANOTHER, group="model")
     reward_model_4: str = path("reward_model", ANOTHER, group="model")
     reward_model_5: str = path("reward_model", ANOTHER, group="model")
+    responses: str = path("snapshot:responses", "Prompts with the responses to score.", required=True)
 
     split: str = option(
         "all", "Of which prompts of the snapshot.", group="data", choices=("all", "train", "valid", "test")
