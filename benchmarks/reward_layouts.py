@@ -21,8 +21,8 @@ from transformers import AutoModelForSequenceClassification, LlamaConfig
 from training.contract.configs import RewardConfig
 from training.engine.batches import Element, Ranking
 from training.engine.device import choose
+from training.engine.reward_learner import weighted_loss
 from training.engine.rewards import LAYOUTS, choose_layout, laid_out, num_tokens, packs
-from training.reward import weighted_loss
 
 SIZES = {  # width, layers, heads, key/value heads, feed-forward
     "3M": (256, 4, 4, 4, 704),

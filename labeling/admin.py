@@ -153,5 +153,11 @@ class EvaluationFileAdmin(ReadOnlyAdmin):
     list_select_related = ["project"]
 
 
+@admin.register(models.ResponseScore)
+class ResponseScoreAdmin(ReadOnlyAdmin):
+    list_display = ["response", "model", "score", "run", "created_at"]
+    list_select_related = ["response", "model", "run"]
+
+
 for _row in (models.Guideline, models.Skip, models.Round, models.RunEvent, models.ModelEvent):
     admin.site.register(_row, ReadOnlyAdmin)

@@ -9,6 +9,7 @@ training a bias sets the mean score of demonstrations (or of the training respon
 
 `outputs/report.json` holds pair accuracy on train, valid, test and held-out labelers with intervals, per category and
 rank distance, calibration, correlation with length, and the human agreement beside it (see `training.engine.report`).
+`outputs/scores.jsonl` holds what the published model says of each ranked response (see `training.score`).
 
 Metrics: `reward/loss` · `reward/accuracy` share of right pairs in the batch · `reward/valid_loss`,
 `reward/valid_accuracy` on the valid split after each epoch · `reward/score_mean` · `reward/learning_rate` ·
@@ -16,9 +17,8 @@ Metrics: `reward/loss` · `reward/accuracy` share of right pairs in the batch ·
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,16 +26,17 @@ from torch import Tensor
 
 from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, RewardConfig
-from training.contract.rundir import RunDir, write_json
-from training.engine import adapters, batches, data, models, optim, sharding
+from training.contract.records import ScoreRow, canonical_line
+from training.contract.rundir import RunDir, write_bytes, write_json
+from training.engine import adapters, batches, data, models, sharding
 from training.engine.batches import Cuts, Element
 from training.engine.checkpoints import Checkpoints
-from training.engine.device import Compute, choose, seed_everything
-from training.engine.losses import kwise_losses, pad_rankings
-from training.engine.optim import adamw, check_finite, cosine_lr, optimiser_step
+from training.engine.device import choose, seed_everything
+from training.engine.optim import adamw
 from training.engine.processes import Processes
-from training.engine.report import judged_pairs, reward_report
-from training.engine.rewards import LAYOUTS, choose_layout, flat_rankings, laid_out, packs, score_all, token_rows
+from training.engine.report import reward_report
+from training.engine.reward_learner import Setup, learn, learning_rate, load_model, measure, trainable
+from training.engine.rewards import choose_layout
 from training.engine.runlog import Cancelled, RunLog, throughput
 from training.engine.text import Text, load_text
 
@@ -88,14 +89,8 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
         started = time.monotonic()
         chosen = batches.batch_indices(len(material.train), batch_size=config.batch_size, step=step, seed=config.seed)
         elements = [material.train[index] for index in chosen]
-        learning_rate = cosine_lr(
-            step,
-            num_steps=num_steps,
-            peak=config.learning_rate,
-            final_fraction=config.final_lr_fraction,
-            warmup_steps=config.warmup_steps,
-        )
-        values = learn(setup, optimizer, elements, learning_rate=learning_rate)
+        rate = learning_rate(config, step, num_steps=num_steps)
+        values = learn(setup, optimizer, elements, learning_rate=rate)
         values["reward/epoch"] = (step + 1) / steps_per_epoch
         is_better = False
         if material.valid and ((step + 1) % steps_per_epoch == 0 or step + 1 == num_steps):
@@ -139,50 +134,11 @@ def main(config: RewardConfig, run_dir: RunDir, log: RunLog) -> Result:
 
     # 8. Publish, with the bias that makes the mean of the reference 0
     if processes.is_main:
+        write_bytes(run_dir.outputs / "scores.jsonl", b"".join(score_lines(material, scores, bias=bias)))
         models.save_model(publishable(setup, weights, bias), text, run_dir.outputs / "model")
         write_json(run_dir.outputs / "report.json", report)
     log.say(describe(report))
     return Result(summary=report, inputs=material.hashes)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """The model and what goes with it."""
-
-    config: RewardConfig
-    compute: Compute
-    processes: Processes
-    text: Text
-    model: Any
-    layout: str
-
-    def scores(self, elements: Sequence[Element]) -> list[list[float]]:
-        """The score of each response of each element, without the bias. A sharded model scores in step: all processes
-        score all elements."""
-        is_sharded = sharding.is_sharded(self.model)
-        scores = sharding.within(
-            self.model,
-            lambda: score_all(
-                self.model,
-                elements if is_sharded else self.processes.share(elements),
-                layout="rows" if self.layout == "pairs" else self.layout,
-                max_elements=self.config.micro_batch_size,
-                max_tokens=self.config.max_forward_tokens,
-                compute=self.compute,
-                pad_id=self.text.pad_id,
-            ),
-        )
-        return scores if is_sharded else self.processes.whole(scores)
-
-    def loss(self, elements: Sequence[Element]) -> tuple[Tensor, Tensor]:
-        """Σ weight · loss over the rankings of one forward pass, and the scores that it came from."""
-
-        def compute() -> Tensor:
-            with self.compute.autocast():
-                return LAYOUTS[self.layout](self.model, elements, pad_id=self.text.pad_id)
-
-        scores_N = sharding.within(self.model, compute)
-        return weighted_loss(scores_N, elements, self.config)[0], scores_N.detach()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,20 +149,11 @@ class Material:
     train: list[Element]
     valid: list[Element]
     all: list[Element]
+    texts: list[list[str]]
     reference: list[Element]
     reference_name: str
     counts: dict[str, int]
     hashes: dict[str, str]
-
-
-def load_model(config: RewardConfig, text: Text) -> Any:
-    """The SFT model with a fresh head, ready to learn."""
-    model = models.reward_from_policy(config.init_model, text, seed=config.seed)
-    models.check_lengths(
-        model, max_prompt_tokens=config.max_prompt_tokens, max_response_tokens=config.max_response_tokens
-    )
-    models.prepare_training(model, config)
-    return model
 
 
 def read_material(config: RewardConfig, text: Text, log: RunLog) -> Material:
@@ -241,6 +188,7 @@ def read_material(config: RewardConfig, text: Text, log: RunLog) -> Material:
         train=train,
         valid=valid,
         all=everything,
+        texts=batches.texts(snapshot.rows),
         reference=reference,
         reference_name=name,
         counts=counts,
@@ -248,74 +196,14 @@ def read_material(config: RewardConfig, text: Text, log: RunLog) -> Material:
     )
 
 
-def trainable(elements: Sequence[Element], split: str) -> list[Element]:
-    """The elements of a split with the rankings that may train: not of held-out labelers, and not one single tie."""
-    kept = [
-        replace(
-            element, rankings=tuple(item for item in element.rankings if not item.held_out and len(set(item.ranks)) > 1)
-        )
-        for element in elements
-        if element.split == split
-    ]
-    return [element for element in kept if element.rankings]
-
-
-def learn(
-    setup: Setup, optimizer: torch.optim.Optimizer, elements: Sequence[Element], *, learning_rate: float
-) -> dict[str, float]:
-    """One optimiser step: the weighted mean over the rankings of the batch. Returns metrics."""
-    total_weight = sum(weight for _, _, weight in flat_rankings(elements))
-    sums = {"loss": 0.0, "right": 0.0, "pairs": 0.0, "score": 0.0, "responses": 0.0}
-    own = setup.processes.share(elements)
-    placed = [laid_out(element, layout=setup.layout, divisor=setup.config.divisor) for element in own]
-    limits = {"max_elements": setup.config.micro_batch_size, "max_tokens": setup.config.max_forward_tokens}
-    parts = [[placed[index] for index in pack] for pack in packs(placed, layout=setup.layout, **limits)]
-    spare = [laid_out(elements[0], layout=setup.layout, divisor=setup.config.divisor)]
-    for part, factor in sharding.evened(setup.model, parts, setup.processes, spare=spare):
-        with models.learning(setup.model):
-            loss, scores_N = setup.loss(part)
-            check_finite("reward/loss", loss.item(), partial(token_rows, part, pad_id=setup.text.pad_id))
-            (loss * (factor / total_weight)).backward()  # type: ignore[no-untyped-call]
-        if factor:
-            _add(sums, loss.item(), scores_N, part)
-    if not sharding.is_sharded(setup.model):
-        setup.processes.sum_gradients(optim.trainable(setup.model))
-    sums = setup.processes.sum_figures(sums)
-    norm = optimiser_step(
-        [optimizer],
-        learning_rate=learning_rate,
-        max_grad_norm=setup.config.max_grad_norm,
-        batch=partial(token_rows, elements, pad_id=setup.text.pad_id),
-    )
-    return {
-        "reward/loss": sums["loss"] / total_weight,
-        "reward/accuracy": sums["right"] / sums["pairs"],
-        "reward/score_mean": sums["score"] / sums["responses"],
-        "reward/learning_rate": learning_rate,
-        "reward/gradient_norm": norm,
-    }
-
-
-def weighted_loss(scores_N: Tensor, elements: Sequence[Element], config: RewardConfig) -> tuple[Tensor, float]:
-    """Σ weight · loss over the rankings of the elements, and Σ weight."""
-    rankings = flat_rankings(elements)
-    index_GK, ranks_GK = pad_rankings([(positions, ranks) for positions, ranks, _ in rankings])
-    index_GK, ranks_GK = index_GK.to(scores_N.device), ranks_GK.to(scores_N.device)
-    weight_G = torch.tensor([weight for _, _, weight in rankings], device=scores_N.device, dtype=scores_N.dtype)
-    loss_G, _ = kwise_losses(scores_N, index_GK, ranks_GK, divisor=config.divisor)
-    return (weight_G * loss_G).sum(), sum(weight for _, _, weight in rankings)
-
-
-def measure(setup: Setup, elements: Sequence[Element]) -> dict[str, float]:
-    """Loss and pair accuracy on a split."""
-    scores = setup.scores(elements)
-    flat_N = torch.tensor([score for values in scores for score in values], dtype=torch.float64)
-    loss, total_weight = weighted_loss(flat_N, elements, setup.config)
-    pairs = judged_pairs(elements, scores)
-    return {
-        "reward/valid_loss": loss.item() / total_weight,
-        "reward/valid_accuracy": sum(pair.right for pair in pairs) / len(pairs),
-    }
+def score_lines(material: Material, scores: Sequence[Sequence[float]], *, bias: float) -> Iterator[bytes]:
+    """What the published model says of each response that was ranked, a line each, as `training.score` writes them."""
+    said: set[tuple[str, str]] = set()
+    for element, texts, values in zip(material.all, material.texts, scores, strict=True):
+        for text, score in zip(texts, values, strict=True):
+            if (element.prompt_id, text) not in said:  # a prompt may stand in two splits
+                said.add((element.prompt_id, text))
+                yield canonical_line(ScoreRow.of(element.prompt_id, text, [score + bias]).to_dict())
 
 
 def publishable(setup: Setup, weights: dict[str, Tensor], bias: float) -> Any:
@@ -353,18 +241,6 @@ def describe(report: dict[str, Any]) -> str:
     """The accuracies in one line for the log."""
     found = [(name, value) for name, value in report["accuracy"].items() if value]
     return "pair accuracy: " + ", ".join(f"{name} {value['value']:.1%}" for name, value in found)
-
-
-def _add(sums: dict[str, float], loss: float, scores_N: Tensor, elements: Sequence[Element]) -> None:
-    flat = scores_N.tolist()
-    sums["loss"] += loss
-    sums["score"] += sum(flat)
-    sums["responses"] += len(flat)
-    for element in elements:
-        values, flat = flat[: len(element.responses)], flat[len(element.responses) :]
-        pairs = judged_pairs([element], [values])
-        sums["right"] += sum(pair.right for pair in pairs)
-        sums["pairs"] += len(pairs)
 
 
 if __name__ == "__main__":

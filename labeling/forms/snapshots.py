@@ -6,7 +6,7 @@ from django import forms
 from django.core.files.storage import storages
 from django.utils.crypto import get_random_string
 
-from labeling.models import Project, Prompt, Snapshot, UseCase
+from labeling.models import Project, Prompt, Snapshot, Task, UseCase
 
 MAX_TEXT_BYTES = 100_000_000
 OWN = "own"
@@ -25,6 +25,13 @@ class SnapshotForm(forms.Form):
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text="Where imported prompts came from. None ticked: all.",
+    )
+    streams = forms.MultipleChoiceField(
+        choices=Task.Stream.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label="How the task was chosen",
+        help_text="For rankings. None ticked: all.",
     )
     since = forms.DateField(
         required=False, widget=forms.DateInput(attrs={"type": "date"}), help_text="Judged on this day or later."
@@ -86,8 +93,9 @@ class SnapshotForm(forms.Form):
         cleaned = self.cleaned_data
         filters = {name: cleaned.get(name) for name in ("use_cases", "languages", "datasets") if cleaned.get(name)}
         filters |= {name: cleaned[name].isoformat() for name in ("since", "until") if cleaned.get(name)}
-        if cleaned["kind"] == Snapshot.Kind.REWARD and cleaned["reviewed"] == OWN:
-            filters["adjudicated"] = False
+        if cleaned["kind"] == Snapshot.Kind.REWARD:
+            filters |= {"streams": cleaned["streams"]} if cleaned["streams"] else {}
+            filters |= {"adjudicated": False} if cleaned["reviewed"] == OWN else {}
         if cleaned["kind"] == Snapshot.Kind.TEXT:
             file = cleaned.get("text_file")
             return {"text_key": storages["default"].save(f"texts/{get_random_string(20)}.txt", file)} if file else {}

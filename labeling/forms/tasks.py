@@ -18,10 +18,12 @@ from labeling.models import (
     User,
 )
 from labeling.services import selection
+from labeling.services.scores import choice, reading
 
 ANY = ("", "Any")
 EVERY_PURPOSE = "all"
 MAX_OVERLAP = 50
+MAX_JUDGES = 5
 
 
 def _overlap(**kwargs: Any) -> forms.IntegerField:
@@ -70,8 +72,18 @@ class MakeRankingTasksForm(forms.Form):
             (selection.IN_ORDER, "All of them, in order"),
             (selection.RANDOM, "A random sample"),
             (selection.DISAGREEMENT, "Where labelers differed most so far"),
+            (choice.MARGIN, "Where a reward model is least sure of the order"),
+            (choice.ENSEMBLE, "Where several reward models disagree most"),
         ],
         label="Which of the prompts",
+    )
+    judges = forms.ModelMultipleChoiceField(
+        queryset=Model.objects.none(),
+        required=False,
+        to_field_name="uid",
+        widget=forms.CheckboxSelectMultiple,
+        label="Reward models",
+        help_text="For the last two ways. None ticked: the newest one; for disagreement, all.",
     )
     num_prompts = forms.IntegerField(
         required=False, min_value=1, label="How many prompts", help_text="For a sample or a choice. Empty: all."
@@ -89,6 +101,27 @@ class MakeRankingTasksForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["num_wanted"].initial = project.overlap
         self.fields["model"].queryset = _with_responses(project)  # type: ignore[attr-defined]
+        self.scored_by = reading.judges(project)
+        self.fields["judges"].queryset = self.scored_by  # type: ignore[attr-defined]
+        if not self.scored_by:
+            del self.fields["judges"]
+
+    def clean(self) -> dict[str, Any]:
+        """The reward models that decide, if any do: a choice by one needs one, by their disagreement two."""
+        cleaned = super().clean() or self.cleaned_data
+        way, ticked = cleaned.get("way"), list(cleaned.pop("judges", ()))
+        if way in choice.WAYS:
+            wanted = ticked or list(self.scored_by[: MAX_JUDGES if way == choice.ENSEMBLE else 1])
+            if not wanted:
+                self.add_error(
+                    "way", "No reward model has scored responses yet. Train one, or start a run that scores."
+                )
+            elif way == choice.ENSEMBLE and len(wanted) < 2:
+                self.add_error(
+                    "way", "Models disagree from two on, and one has scored responses. Let another one score."
+                )
+            cleaned["judges"] = wanted
+        return cleaned
 
 
 class AskForDemonstrationsForm(forms.Form):

@@ -18,6 +18,7 @@ from labeling.models.registry import Model, ModelEvent
 from labeling.models.responses import RenderedResponse, Response
 from labeling.models.rounds import Round
 from labeling.models.runs import Run, RunEvent, RunInput, RunLog, RunMetric, RunUsage, Stage
+from labeling.models.scores import ResponseScore
 from labeling.models.snapshots import Snapshot, SnapshotDemonstration, SnapshotRanking
 from labeling.models.tasks import (
     MAX_RESPONSES,
@@ -68,6 +69,7 @@ __all__ = [
     "Reference",
     "RenderedResponse",
     "Response",
+    "ResponseScore",
     "Review",
     "Role",
     "Round",

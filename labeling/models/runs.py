@@ -16,6 +16,8 @@ class Stage(models.TextChoices):
     PPO = "ppo", "PPO"
     GENERATE = "generate", "Generate"
     EVALUATE = "evaluate", "Evaluate"
+    SCORE = "score", "Score responses"
+    CURVE = "curve", "Learning curve"
     FETCH = "fetch", "Import a model"
     TALK = "talk", "Talk"
 

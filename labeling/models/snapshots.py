@@ -18,6 +18,7 @@ class Snapshot(PublicModel):
         SFT = "sft", "Demonstrations for SFT"
         PROMPTS = "prompts", "Prompts for PPO"
         TEXT = "text", "Pretraining text"
+        RESPONSES = "responses", "Responses to score"
 
     class State(models.TextChoices):
         QUEUED = "queued", "Queued"
@@ -28,7 +29,7 @@ class Snapshot(PublicModel):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="snapshots")
     name = models.CharField(max_length=120)
-    kind = models.CharField(max_length=8, choices=Kind)
+    kind = models.CharField(max_length=9, choices=Kind)
     filters = models.JSONField(
         default=dict, blank=True, help_text="What was asked for: data sets, use cases, languages, …"
     )
@@ -54,7 +55,7 @@ class Snapshot(PublicModel):
             models.UniqueConstraint(fields=["project", "name"], name="snapshot_unique_name"),
             models.UniqueConstraint(fields=["project", "sha256"], name="snapshot_unique_content"),
             models.CheckConstraint(
-                condition=Q(kind__in=["reward", "sft", "prompts", "text"]), name="snapshot_kind_known"
+                condition=Q(kind__in=["reward", "sft", "prompts", "text", "responses"]), name="snapshot_kind_known"
             ),
             models.CheckConstraint(
                 condition=Q(state__in=["queued", "building", "failed", "same"], sha256__isnull=True)

@@ -49,6 +49,8 @@ class TaskCounts:
     refused: list[tuple[int, str]] = field(default_factory=list)  # (prompt id, reason)
     num_names_itself: int = 0  # responses left out because they seem to name their model
     num_same_text: int = 0  # responses left out because another one says exactly the same
+    num_unscored: int = 0  # prompts that a choice by reward models could not tell anything of
+    num_passed_over: int = 0  # prompts that it left out, because no task can be made of them
 
     @property
     def num_made(self) -> int:

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from labeling.views import qualification, quality, reviews
+from labeling.views import differences, payoff, qualification, quality, reviews
 
 urlpatterns: list[URLPattern] = [
     path("guidelines/read/", quality.guidelines_read, name="guidelines_read"),
@@ -18,6 +18,12 @@ urlpatterns: list[URLPattern] = [
     path("quality/sets/<uuid:uid>/add/", qualification.add, name="qualification_add"),
     path("quality/sets/<uuid:uid>/change/", qualification.change, name="qualification_change"),
     path("quality/sets/<uuid:uid>/let-pass/", qualification.let_pass, name="qualification_let_pass"),
+    path("quality/differences/", differences.show_all, name="differences"),
+    path("quality/differences/send/", differences.send, name="differences_send"),
+    path("quality/differences/<uuid:uid>/", differences.show, name="difference"),
+    path("quality/payoff/", payoff.show, name="payoff"),
+    path("quality/payoff/freeze/", payoff.freeze, name="payoff_freeze"),
+    path("quality/payoff/start/", payoff.start, name="payoff_start"),
     path("quality/reviews/", reviews.show_all, name="quality_reviews"),
     path("review/", reviews.queue, name="reviews"),
     path("review/next/", reviews.take_next, name="review_next"),

@@ -3,7 +3,7 @@
 import secrets
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -16,10 +16,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from labeling.forms.prompts import ManyChangeForm, PromptChangeForm, PromptFilterForm, PromptForm
 from labeling.forms.tasks import AskForAnnotationsForm, AskForDemonstrationsForm, CompareForm, MakeRankingTasksForm
-from labeling.models import Demonstration, Prompt, Ranking, Response, Role, Task
+from labeling.models import Demonstration, Model, Prompt, Ranking, Response, Role, Task
 from labeling.permissions import ProjectRequest, member
 from labeling.services import annotations, asking, selection, tasks
 from labeling.services import prompts as service
+from labeling.services.scores import choice
 from labeling.views import keyset, prompt_care
 
 MAX_SELECTED = 500
@@ -37,13 +38,35 @@ ACTIONS = {
 def _make_ranking_tasks(
     *, prompts: QuerySet[Prompt], way: str, num_prompts: int | None, random_percent: int | None, **fields: Any
 ) -> tasks.TaskCounts:
-    """In order, or by lot, or where labelers differed most with a random share as the control."""
+    """In order, or by lot, or where labelers differed or a reward model is unsure, with a random share as control."""
     if way in ("", selection.IN_ORDER):
         return tasks.make_ranking_tasks(prompts=prompts, **fields)
     seed = secrets.randbelow(2**31)
     share = DEFAULT_RANDOM_PERCENT if random_percent is None else random_percent
+    if way in choice.WAYS:
+        return _make_by_models(prompts=prompts, way=way, num=num_prompts, random_percent=share, seed=seed, **fields)
     chosen = selection.pick(prompts, way=way, num=num_prompts, random_percent=share, seed=seed)
     return tasks.make_ranking_tasks(prompts=selection.in_order(chosen), chosen=chosen, **fields)
+
+
+def _make_by_models(
+    *,
+    prompts: QuerySet[Prompt],
+    way: str,
+    judges: Sequence[Model],
+    num: int | None,
+    random_percent: int,
+    seed: int,
+    **fields: Any,
+) -> tasks.TaskCounts:
+    """Where reward models are unsure, of the prompts that can become a task; the control is drawn from those, too."""
+    of_task = {name: fields[name] for name in ("num_responses", "model")}
+    found = choice.worth(prompts, way=way, judges=judges, **of_task)
+    num = len(found.of_prompt) if num is None else num
+    chosen = selection.choose(found.of_prompt, num=num, random_percent=random_percent, seed=seed)
+    counts = tasks.make_ranking_tasks(prompts=selection.in_order(chosen), chosen=chosen, **fields)
+    counts.num_unscored, counts.num_passed_over = found.num_unscored, found.num_without_task
+    return counts
 
 
 MAKERS: dict[str, Callable[..., tasks.TaskCounts]] = {
@@ -211,6 +234,10 @@ def _tell(request: ProjectRequest, counts: tasks.TaskCounts) -> None:
     reasons = [f"{num:,} not: {reason}." for reason, num in counts.by_reason.items()]
     if counts.num_names_itself:
         reasons.append(f"{counts.num_names_itself:,} responses left out that seem to name their model.")
+    if counts.num_passed_over:
+        reasons.append(f"{counts.num_passed_over:,} prompts passed over: too few responses, or a task with them.")
+    if counts.num_unscored:
+        reasons.append(f"{counts.num_unscored:,} prompts have responses without a score, and came last.")
     if counts.num_same_text:
         reasons.append(f"{counts.num_same_text:,} responses left out that repeat another one.")
     (messages.success if counts.num_made else messages.warning)(request, " ".join([made, *reasons]))

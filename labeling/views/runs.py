@@ -21,6 +21,12 @@ from training.contract.configs import STAGES, ConfigError
 
 PER_PAGE = 50
 BESIDE = {Stage.FETCH: "model_import", Stage.TALK: "playground"}  # stages whose runs begin on a page of their own
+#: The stage that a kind of snapshot is made for.
+READ_BY: dict[str, Stage] = {
+    Snapshot.Kind.REWARD: Stage.REWARD,
+    Snapshot.Kind.SFT: Stage.SFT,
+    Snapshot.Kind.RESPONSES: Stage.SCORE,
+}
 
 
 @require_GET
@@ -61,8 +67,8 @@ def compare(request: ProjectRequest) -> HttpResponse:
 def choose(request: ProjectRequest) -> HttpResponse:
     """Which stage? A snapshot in the address leads to the stage that reads it."""
     snapshot = _named_snapshot(request)
-    if snapshot and snapshot.kind in (Snapshot.Kind.REWARD, Snapshot.Kind.SFT):
-        address = reverse("run_new_stage", args=[request.project.slug, snapshot.kind])
+    if snapshot and snapshot.kind in READ_BY:
+        address = reverse("run_new_stage", args=[request.project.slug, READ_BY[snapshot.kind]])
         return redirect(f"{address}?snapshot={snapshot.uid}")
     stages = [(stage, (config.__doc__ or "").strip()) for stage, config in STAGES.items()]
     return render(request, "runs/choose.html", {"nav": "runs", "stages": stages, "query": request.GET.urlencode()})

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from labeling.forms.snapshots import SnapshotForm
-from labeling.models import Demonstration, Prompt, Ranking, Role, Snapshot, Split, UseCase
+from labeling.models import Demonstration, Prompt, Ranking, Response, Role, Snapshot, Split, UseCase
 from labeling.permissions import ProjectRequest, member
 from labeling.services import lineage, snapshots, withdrawals
 
@@ -61,6 +61,7 @@ def _available(request: ProjectRequest) -> dict[str, int]:
         "rankings": Ranking.objects.counted().filter(task__project=request.project).count(),
         "demonstrations": Demonstration.objects.counted().filter(prompt__project=request.project).count(),
         "prompts": Prompt.objects.filter(project=request.project).in_use().count(),
+        "responses": Response.objects.filter(prompt__project=request.project).count(),
     }
 
 

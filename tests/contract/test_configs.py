@@ -16,6 +16,8 @@ PATHS = {
     "ppo": {"policy_model": "m", "reward_model": "r", "prompts": "p", "pretraining_text": "t"},
     "generate": {"model": "m", "prompts": "p"},
     "evaluate": {"reward_model": "r", "dataset": "d"},
+    "score": {"responses": "s", "reward_model": "r"},
+    "curve": {"init_model": "m", "chosen": "c", "control": "d"},
 }
 FREE_TEXT = ("server_url", "server_model")
 
@@ -95,6 +97,8 @@ def test_the_paper_preset_has_the_papers_numbers() -> None:
         ("evaluate", {"prompts": "p"}, "model"),
         ("evaluate", {"harmful_prompts": "h"}, "model"),
         ("sft", {"lora_rank": 8}, "lora_rank"),
+        ("score", {"reward_model_3": "r"}, "reward_model_3"),
+        ("curve", {"control": ""}, "control"),
     ],
 )
 def test_a_config_that_cannot_run_names_its_field(stage: str, values: dict[str, Any], field: str) -> None:

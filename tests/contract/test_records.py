@@ -10,11 +10,13 @@ import pytest
 from training.contract.records import (
     COLUMNS,
     ROW_TYPES,
+    AnsweredRow,
     DemonstrationRow,
     PromptRow,
     RecordError,
     ResponseRow,
     RewardRow,
+    ScoreRow,
     SnapshotManifest,
     TextRow,
     content_sha256,
@@ -115,6 +117,7 @@ def test_the_columns_of_each_kind_are_the_fields_of_its_row_in_order() -> None:
         "sft": DemonstrationRow.from_dict({"prompt_id": "p", "prompt": PROMPT, "response": "r", "split": "valid"}),
         "prompts": PromptRow.from_dict({"prompt_id": "p", "prompt": PROMPT, "split": "test"}),
         "text": TextRow(text="once", split="train"),
+        "responses": AnsweredRow.from_dict(answered()),
     }
     assert set(rows) == set(ROW_TYPES) == set(COLUMNS)
     for kind, row in rows.items():
@@ -153,3 +156,37 @@ def test_a_missing_or_broken_manifest_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(RecordError, match="not a snapshot manifest"):
         read_snapshot_manifest(tmp_path)
+
+
+def answered(**changes: Any) -> dict[str, Any]:
+    row = {"prompt_id": "p", "prompt": PROMPT, "responses": ["one", ""], "split": "train"}
+    return row | {"category": "", "language": "", "source": ""} | changes
+
+
+@pytest.mark.parametrize("responses", [[], ["a", "a"], "text", ["a", 3]])
+def test_an_answered_prompt_has_each_text_once(responses: Any) -> None:
+    assert AnsweredRow.from_dict(answered()).to_dict() == answered()
+    with pytest.raises(RecordError) as caught:
+        AnsweredRow.from_dict(answered(responses=responses))
+    assert caught.value.field == "responses"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("prompt_id", ""),
+        ("response_sha256", "A" * 64),
+        ("response_sha256", "a" * 63),
+        ("scores", []),
+        ("scores", [1]),
+        ("scores", [float("nan")]),
+        ("scores", [0.5, float("inf")]),
+    ],
+)
+def test_a_score_names_its_response_by_hash_and_is_a_finite_number_of_each_model(field: str, value: Any) -> None:
+    row = ScoreRow.of("p", "Grüße", [0.5, -1.0])
+    assert row.response_sha256 == hashlib.sha256("Grüße".encode()).hexdigest()
+    assert ScoreRow.from_dict(row.to_dict()) == row
+    with pytest.raises(RecordError) as caught:
+        ScoreRow.from_dict(row.to_dict() | {field: value})
+    assert caught.value.field == field

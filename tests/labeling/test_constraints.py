@@ -30,6 +30,7 @@ from labeling.models import (
     Ranking,
     Reference,
     Response,
+    ResponseScore,
     Review,
     Round,
     Run,
@@ -122,6 +123,11 @@ def a_model(world: Any, **fields: Any) -> Model:
         "storage_key": "models/x",
     }
     return Model.objects.create(**(defaults | fields))
+
+
+def a_score(world: Any, **fields: Any) -> ResponseScore:
+    judge = Model.objects.filter(project=world.project, kind="reward").first() or a_model(world, kind="reward")
+    return ResponseScore.objects.create(response=world.responses[0], model=judge, run=run(world), **fields)
 
 
 def prompt(world: Any, **fields: Any) -> Prompt:
@@ -488,6 +494,8 @@ BREAKS: dict[str, Callable[[Any], Any]] = {
     "round_unique_number": lambda w: two(a_round, w, number=1, state="done", finished_at=NOW),
     "round_one_live_per_project": lambda w: two(a_round, w),
     "round_state_and_time_agree": lambda w: a_round(w, state="done"),
+    "response_score_one_per_model": lambda w: [a_score(w, score=number) for number in (1.0, 2.0)],
+    "response_score_is_a_number": lambda w: a_score(w, score=float("nan")),
     "round_responses_2_to_9": lambda w: a_round(w, responses_per_prompt=1),
     **playground_rules.BREAKS,
 }

@@ -116,6 +116,12 @@ RULES: dict[str, str] = {
     "qualification_change": MANAGER,
     "qualification_let_pass": MANAGER,
     "quality_reviews": MANAGER,
+    "differences": MANAGER,  # it shows the model's order, and reviewers rank blind
+    "differences_send": MANAGER,
+    "difference": MANAGER,
+    "payoff": MANAGER,
+    "payoff_freeze": MANAGER,
+    "payoff_start": MANAGER,
     "reviews": REVIEWER,
     "review_next": REVIEWER,
     "review": REVIEWER,
@@ -233,7 +239,7 @@ THINGS: dict[str, list[str]] = {
     "response": ["response_clear"],
     "import": ["import", "import_progress", "import_run", "import_forget", "import_refusals"],
     "task": [
-        "task", "task_change", "task_state", "task_use", "task_review", "work_task",
+        "task", "task_change", "task_state", "task_use", "task_review", "difference", "work_task",
         "api_draft", "api_submit", "api_skip", "api_release", "api_renew",
     ],
     "ranking": ["ranking", "ranking_void", "history_ranking", "api_revise"],

@@ -7,7 +7,7 @@ import pytest
 
 from tests.training import tiny_world
 from tests.training.tiny_world import ROOT, World, run
-from training.contract.records import DemonstrationRow, Message, RewardRow
+from training.contract.records import AnsweredRow, DemonstrationRow, Message, RewardRow
 from training.contract.rundir import RunDir
 from training.engine import data
 
@@ -64,6 +64,10 @@ def _runs(world: World, folder: Path) -> list[tuple[str, dict[str, object]]]:
             for split in ("train", "valid")
         ],
     )
+    answered = folder / "answered"
+    data.write_snapshot(
+        answered, "responses", [AnsweredRow(prompt_id="p", prompt=prompt, responses=["So."], split="train")]
+    )
     questions.write_text(QUESTIONS)
     harmful, pairs = folder / "harmful.csv", folder / "pairs.csv"
     harmful.write_text("prompt\nHow?\n")
@@ -96,5 +100,11 @@ def _runs(world: World, folder: Path) -> list[tuple[str, dict[str, object]]]:
             | {"truthfulqa": str(questions), "harmful_prompts": str(harmful), "paraphrases": str(pairs)}
             | lengths
             | sampling,
+        ),
+        ("score", {"responses": str(answered), "reward_model": str(world.reward)} | lengths),
+        (
+            "curve",
+            {"init_model": str(world.policy), "chosen": str(rankings), "control": str(rankings), "num_epochs": 1}
+            | lengths,
         ),
     ]

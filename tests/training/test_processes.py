@@ -19,6 +19,8 @@ from training.engine.processes import ALONE, Processes
 
 pytestmark = pytest.mark.slow
 
+NEEDED = {"score": ("responses", "reward_model"), "curve": ("init_model", "chosen", "control")}
+
 LAUNCH = [
     *(sys.executable, "-m", "accelerate.commands.launch"),
     *("--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--main_process_port", "0"),
@@ -113,12 +115,14 @@ def test_two_processes_stop_together_and_go_on_to_the_last_digit(
     assert curve(tmp_path / "run") == curve(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("stage", ["generate", "evaluate"])
+@pytest.mark.parametrize("stage", ["generate", "evaluate", "score", "curve"])
 def test_stages_that_train_nothing_refuse_several_processes(
     stage: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     values = {"model": str(world.policy), "prompts": str(world.prompts)}
+    if stage in ("score", "curve"):  # refused before they read: any folder will do
+        values = {name: str(world.policy) for name in NEEDED[stage]}
     assert run(stage, values, tmp_path / "run") == 1
     assert "one process" in (tmp_path / "run" / "log.txt").read_text()
 

@@ -16,9 +16,9 @@ from training.contract.configs import RewardConfig
 from training.engine import tree, tree_shared
 from training.engine.attention import FAMILIES, why_not
 from training.engine.batches import Element, Ranking
+from training.engine.reward_learner import weighted_loss
 from training.engine.rewards import LAYOUTS, choose_layout, laid_out, num_tokens, packs, rows_scores, tree_scores
 from training.engine.text import byte_text
-from training.reward import weighted_loss
 
 TEXT = byte_text()
 PAD = TEXT.pad_id

@@ -124,6 +124,25 @@ class PromptRow(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnsweredRow(Row):
+    """One prompt with its responses, each different text once: what reward models score."""
+
+    prompt_id: str
+    prompt: list[Message]
+    responses: list[str]
+    split: str
+    category: str = ""
+    language: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        _check_prompt(self)
+        _check_texts("responses", self.responses)
+        if not self.responses or len(set(self.responses)) < len(self.responses):
+            raise RecordError("responses", "must hold at least one text, and none of them twice")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TextRow(Row):
     """One piece of plain pretraining text."""
 
@@ -161,11 +180,35 @@ class ResponseRow(Row):
             raise RecordError("error", "must say why exactly when finish_reason is 'error'")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoreRow(Row):
+    """What reward models say of one response, which is named by its prompt and the hash of its text."""
+
+    prompt_id: str
+    response_sha256: str
+    scores: list[float]
+
+    def __post_init__(self) -> None:
+        _check_id("prompt_id", self.prompt_id)
+        _check_sha256("response_sha256", self.response_sha256)
+        if not isinstance(self.scores, list) or not self.scores:
+            raise RecordError("scores", "must hold a number of each model")
+        if not all(isinstance(score, float) and math.isfinite(score) for score in self.scores):
+            raise RecordError("scores", "must be finite numbers")
+
+    @classmethod
+    def of(cls, prompt_id: str, response: str, scores: list[float]) -> Self:
+        """The row of a response's text."""
+        named = hashlib.sha256(response.encode("utf-8")).hexdigest()
+        return cls(prompt_id=prompt_id, response_sha256=named, scores=scores)
+
+
 ROW_TYPES: Final[dict[str, type[Row]]] = {
     "reward": RewardRow,
     "sft": DemonstrationRow,
     "prompts": PromptRow,
     "text": TextRow,
+    "responses": AnsweredRow,
 }
 
 _PROMPT = {"prompt_id": "string", "prompt": "list<struct<role: string, content: string>>"}
@@ -186,6 +229,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
     "sft": _PROMPT | {"response": "string", "split": "string"} | _ORIGIN,
     "prompts": _PROMPT | {"split": "string"} | _ORIGIN,
     "text": {"text": "string", "split": "string", "source": "string"},
+    "responses": _PROMPT | {"responses": "list<string>", "split": "string"} | _ORIGIN,
 }
 
 
@@ -201,9 +245,7 @@ class SnapshotManifest:
 
     def __post_init__(self) -> None:
         _check_choice("kind", self.kind, tuple(ROW_TYPES))
-        _check_text("sha256", self.sha256)
-        if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
-            raise RecordError("sha256", "must be 64 lower-case hexadecimal digits")
+        _check_sha256("sha256", self.sha256)
         _check_count("num_rows", self.num_rows)
         if self.schema_version != SCHEMA_VERSION:
             raise RecordError("schema_version", f"is {self.schema_version}; this engine reads {SCHEMA_VERSION}")
@@ -255,7 +297,7 @@ def _read_message(value: Any) -> Message:
     return Message(role=value["role"], content=value["content"])
 
 
-def _check_prompt(row: RewardRow | DemonstrationRow | PromptRow) -> None:
+def _check_prompt(row: RewardRow | DemonstrationRow | PromptRow | AnsweredRow) -> None:
     _check_id("prompt_id", row.prompt_id)
     if not isinstance(row.prompt, list) or not all(isinstance(item, Message) for item in row.prompt):
         raise RecordError("prompt", "must be a list of {role, content}")
@@ -282,6 +324,12 @@ def _check_id(name: str, value: Any) -> None:
     _check_text(name, value)
     if not value:
         raise RecordError(name, "must not be empty")
+
+
+def _check_sha256(name: str, value: Any) -> None:
+    _check_text(name, value)
+    if len(value) != 64 or set(value) - set("0123456789abcdef"):
+        raise RecordError(name, "must be 64 lower-case hexadecimal digits")
 
 
 def _check_text(name: str, value: Any) -> None:

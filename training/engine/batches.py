@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from training.contract.records import DemonstrationRow, Message, RewardRow
+from training.contract.records import AnsweredRow, DemonstrationRow, Message, RewardRow
 from training.engine.text import Text
 
 
@@ -116,21 +116,38 @@ def elements(
     Each distinct response of a prompt is kept once, however many labelers ranked it. A response that is cut gets an
     end token in its last place: the reward is read there.
     """
-    drafts: dict[tuple[str, str], _Draft] = {}
-    for row in rows:
-        drafts.setdefault((row.prompt_id, row.split), _Draft(row)).add(row)
     return [
         Element(
             prompt_id=draft.row.prompt_id,
             split=draft.row.split,
             category=draft.row.category,
             prompt=cuts.prompt(text, draft.row.prompt, max_prompt_tokens),
-            responses=tuple(
-                [*cuts.response(text, response, max_response_tokens)[:-1], text.end_id] for response in draft.texts
-            ),
+            responses=tuple(_whole(cuts.response(text, item, max_response_tokens), text) for item in draft.texts),
             rankings=tuple(draft.rankings),
         )
-        for draft in drafts.values()
+        for draft in _drafts(rows)
+    ]
+
+
+def texts(rows: Iterable[RewardRow]) -> list[list[str]]:
+    """The responses of each element that `elements` makes of the same rows, in the same order, as texts."""
+    return [list(draft.texts) for draft in _drafts(rows)]
+
+
+def to_score(
+    rows: Iterable[AnsweredRow], text: Text, *, max_prompt_tokens: int, max_response_tokens: int, cuts: Cuts
+) -> list[Element]:
+    """Prompts with their responses as elements without a ranking; cut as `elements` cuts."""
+    return [
+        Element(
+            prompt_id=row.prompt_id,
+            split=row.split,
+            category=row.category,
+            prompt=cuts.prompt(text, row.prompt, max_prompt_tokens),
+            responses=tuple(_whole(cuts.response(text, item, max_response_tokens), text) for item in row.responses),
+            rankings=(),
+        )
+        for row in rows
     ]
 
 
@@ -159,6 +176,18 @@ def text_batch(stream: Sequence[int], *, num_pieces: int, length: int, step: int
         Example(list(stream[start : start + 1]), list(stream[start + 1 : start + length]), is_text=True)
         for start in starts
     ]
+
+
+def _drafts(rows: Iterable[RewardRow]) -> Iterable[_Draft]:
+    drafts: dict[tuple[str, str], _Draft] = {}
+    for row in rows:
+        drafts.setdefault((row.prompt_id, row.split), _Draft(row)).add(row)
+    return drafts.values()
+
+
+def _whole(response: list[int], text: Text) -> list[int]:
+    """With an end token in its last place, also where it was cut."""
+    return [*response[:-1], text.end_id]
 
 
 def _generator(seed: int, number: int) -> torch.Generator:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from training.contract.records import (
     COLUMNS,
     ROW_TYPES,
+    AnsweredRow,
     DemonstrationRow,
     PromptRow,
     RecordError,
@@ -71,6 +72,11 @@ def read_prompts(folder: str | Path) -> Snapshot[PromptRow]:
 def read_text(folder: str | Path) -> Snapshot[TextRow]:
     """Pretraining text. Raises SnapshotError."""
     return _read(Path(folder), "text")
+
+
+def read_responses(folder: str | Path) -> Snapshot[AnsweredRow]:
+    """Prompts with their responses. Raises SnapshotError."""
+    return _read(Path(folder), "responses")
 
 
 def arrow_schema(kind: str) -> Any:

@@ -22,7 +22,7 @@ from transformers import (
 from transformers.activations import GELUTanh, NewGELUActivation
 from transformers.utils import is_liger_kernel_available
 
-from training.contract.configs import ConfigError, TrainingConfig
+from training.contract.configs import ConfigError, OptimiserConfig
 from training.engine import adapters
 from training.engine.gelu import TanhGELU
 from training.engine.text import Text
@@ -152,7 +152,7 @@ def set_residual_dropout(model: Any, dropout: float) -> None:
             module.attention_dropout = 0.0
 
 
-def prepare_training(model: Any, config: TrainingConfig) -> None:
+def prepare_training(model: Any, config: OptimiserConfig) -> None:
     """What the config wishes for every model that learns: adapters, recomputed activations, Liger kernels."""
     if config.use_liger:
         from transformers.integrations.liger import apply_liger_kernel  # not in every version that is supported
@@ -179,7 +179,7 @@ def learning(model: Any) -> Iterator[None]:
         model.eval()
 
 
-def check_kernels(config: TrainingConfig, device: torch.device) -> None:
+def check_kernels(config: OptimiserConfig, device: torch.device) -> None:
     """Raises ConfigError when the config wishes for kernels that are not there."""
     if config.use_liger and device.type != "cuda":
         raise ConfigError("use_liger", "needs a CUDA GPU, and this run computes on a CPU")

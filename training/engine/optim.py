@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from training.contract.configs import TrainingConfig
+from training.contract.configs import OptimiserConfig
 
 ADAMW_SHARE = 0.15
 """AdamW's share of Muon's learning rate in `muon_and_adamw`."""
@@ -29,7 +29,7 @@ def trainable(model: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def adamw(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
+def adamw(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
     """AdamW over all weights; the learning rate is set at each step. Weight decay spares vectors (biases, norms)."""
     parameters = trainable(model)
     groups = [
@@ -45,7 +45,7 @@ def adamw(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
     )
 
 
-def muon_and_adamw(model: nn.Module, config: TrainingConfig) -> list[torch.optim.Optimizer]:
+def muon_and_adamw(model: nn.Module, config: OptimiserConfig) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the layers, AdamW for embeddings and vectors: for pretraining from nothing.
 
     Muon (Jordan 2024, in torch from 2.9) makes each update of a matrix orthogonal. On the tiny model it needs about a

@@ -103,6 +103,8 @@ def check(
             _check_text_input(specs[name], text)
     if stage == Stage.GENERATE and "model" not in inputs:
         raise ConfigError("model", "must be given: responses belong to a model")
+    if stage == Stage.SCORE:
+        _check_different(inputs)
     complete = configs.dump(configs.build(stage, {**config, **{name: f"inputs/{name}" for name in given}}))
     return {name: value for name, value in complete.items() if name not in given}
 
@@ -180,6 +182,15 @@ def _check_input(spec: FieldSpec, value: Input, *, project: Project) -> None:
     wanted = Model.Kind.REWARD if spec.input == "reward_model" else Model.Kind.POLICY
     if spec.input.startswith(("snapshot", "archive", "folder")) or value.kind != wanted:
         raise ConfigError(spec.name, f"must be a {Model.Kind(wanted).label.lower()}, not {value.name}")
+
+
+def _check_different(inputs: Mapping[str, Input]) -> None:
+    """The stage sees folders, and cannot tell that two of them hold one model."""
+    seen: list[Input] = []
+    for name, value in inputs.items():
+        if value in seen:
+            raise ConfigError(name, "is the same model as another one here")
+        seen.append(value)
 
 
 def _check_text_input(spec: FieldSpec, value: Any) -> None:

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import transaction
 
@@ -13,12 +13,16 @@ from labeling.services import artifacts, registry, responses
 from labeling.services.runs.claims import Claim, keep, kept_alive
 from labeling.services.runs.files import BESIDE
 from labeling.services.runs.states import State, transition
-from training.contract.records import ResponseRow
+from labeling.services.scores import taking
+from training.contract.records import ResponseRow, ScoreRow
 from training.contract.rundir import RunDir, file_sha256, read_json
+
+RowT = TypeVar("RowT", ResponseRow, ScoreRow)
 
 logger = logging.getLogger(__name__)
 REPORT = "outputs/report.json"
 RESPONSES = "outputs/responses.jsonl"
+SCORES = "outputs/scores.jsonl"
 
 
 def publish(*, run: Run, claim: Claim, run_dir: RunDir) -> None:
@@ -65,14 +69,16 @@ def _register(run: Run, *, key: str, manifest: dict[str, Any], run_dir: RunDir) 
     elif run.stage == Stage.GENERATE:
         model = run.inputs.select_related("model").get(name="model").model
         assert model is not None  # noqa: S101 - creation checked it
-        run.result["responses"] = responses.ingest(run=run, model=model, rows=_response_rows(run_dir))
-        Run.objects.filter(pk=run.pk).update(result=run.result)
+        run.result["responses"] = responses.ingest(run=run, model=model, rows=_rows(run_dir, RESPONSES, ResponseRow))
+    if SCORES in manifest["files"]:
+        run.result["scores"] = taking.take(run=run, rows=_rows(run_dir, SCORES, ScoreRow))
+    Run.objects.filter(pk=run.pk).update(result=run.result)
 
 
-def _response_rows(run_dir: RunDir) -> Iterator[ResponseRow]:
-    with (run_dir.path / RESPONSES).open(encoding="utf-8") as file:
+def _rows(run_dir: RunDir, name: str, row_type: type[RowT]) -> Iterator[RowT]:
+    with (run_dir.path / name).open(encoding="utf-8") as file:
         for line in file:
-            yield ResponseRow.from_dict(json.loads(line))
+            yield row_type.from_dict(json.loads(line))
 
 
 def _drop_earlier_attempts(run: Run, claim: Claim) -> None:

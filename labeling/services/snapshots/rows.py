@@ -13,11 +13,11 @@ from datetime import date
 from typing import Any
 
 from django.db import connection
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 
-from labeling.models import Demonstration, Prompt, Ranking, Snapshot, Task, TaskResponse
+from labeling.models import Demonstration, Prompt, Ranking, Response, Snapshot, Task, TaskResponse
 from labeling.services.quality import reviews
-from training.contract.records import DemonstrationRow, Message, PromptRow, RewardRow, Row
+from training.contract.records import AnsweredRow, DemonstrationRow, Message, PromptRow, RewardRow, Row
 
 CHUNK = 500
 SURPLUS = "surplus: more judgements than the task wanted"
@@ -54,6 +54,7 @@ def plan(snapshot: Snapshot) -> Plan:
         Snapshot.Kind.REWARD: plan_rankings,
         Snapshot.Kind.SFT: plan_demonstrations,
         Snapshot.Kind.PROMPTS: plan_prompts,
+        Snapshot.Kind.RESPONSES: plan_responses,
     }[Snapshot.Kind(snapshot.kind)](snapshot)
 
 
@@ -69,6 +70,11 @@ def prompt_filter(filters: dict[str, Any], prefix: str = "") -> Q:
         if filters.get(name):
             condition &= Q(**{f"{prefix}{column}__in": filters[name]})
     return condition
+
+
+def stream_filter(filters: dict[str, Any]) -> Q:
+    """How the task of a ranking was chosen."""
+    return Q(task__stream__in=filters["streams"]) if filters.get("streams") else Q()
 
 
 def time_filter(filters: dict[str, Any]) -> Q:
@@ -104,7 +110,7 @@ def _judged(snapshot: Snapshot, left_out: Counter[str]) -> Iterator[Judged]:
     rankings = (
         Ranking.objects.current()
         .filter(time_filter(snapshot.filters), task__project=snapshot.project_id)
-        .filter(prompt_filter(snapshot.filters, "task__prompt__"))
+        .filter(prompt_filter(snapshot.filters, "task__prompt__"), stream_filter(snapshot.filters))
         .annotate(purpose=F("task__purpose"), review=F("adjudicates"), held_out=F("labeler__is_held_out"))
         .annotate(prompt_hash=F("task__prompt__content_hash"))
         .values_list(
@@ -247,6 +253,30 @@ def _prompt_rows(ids: Sequence[int]) -> Iterator[PromptRow]:
         rows = Prompt.objects.in_bulk(chunk)
         for pk in chunk:
             yield PromptRow(**_prompt_fields(rows[pk]))
+
+
+# Responses
+
+
+def plan_responses(snapshot: Snapshot) -> Plan:
+    """Prompts that have a response; the texts are read when they are written."""
+    wanted = Plan()
+    prompts = Prompt.objects.filter(prompt_filter(snapshot.filters), project=snapshot.project_id)
+    answered = prompts.filter(Exists(Response.objects.filter(prompt=OuterRef("pk"))))
+    wanted.ids = list(answered.order_by("content_hash").values_list("pk", flat=True))
+    wanted.left_out["no response"] = prompts.count() - len(wanted.ids)
+    wanted.stream = lambda: _answered_rows(wanted.ids)
+    return wanted
+
+
+def _answered_rows(ids: Sequence[int]) -> Iterator[AnsweredRow]:
+    for chunk in _chunks(ids):
+        rows = Prompt.objects.in_bulk(chunk)
+        texts: dict[int, set[str]] = defaultdict(set)
+        for prompt, text in Response.objects.filter(prompt__in=chunk).values_list("prompt", "text"):
+            texts[prompt].add(text)
+        for pk in chunk:
+            yield AnsweredRow(responses=sorted(texts[pk]), **_prompt_fields(rows[pk]))
 
 
 def _prompt_fields(prompt: Prompt) -> dict[str, Any]:

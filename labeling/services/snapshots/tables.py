@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from training.contract.records import SPLITS, DemonstrationRow, PromptRow, RewardRow, Row, TextRow
+from training.contract.records import SPLITS, AnsweredRow, DemonstrationRow, PromptRow, RewardRow, Row, TextRow
 
 MAX_PLACES_KEPT = 200_000  # lengths kept for the percentiles: beyond this a sample of the first ones
 
@@ -31,7 +31,7 @@ class Tables:
             self.rows[row.split, row.source] += 1
             self._length("text", row.text)
             return
-        if not isinstance(row, RewardRow | DemonstrationRow | PromptRow):
+        if not isinstance(row, RewardRow | DemonstrationRow | PromptRow | AnsweredRow):
             raise TypeError(f"no table for {type(row).__name__}")
         self.rows[row.split, row.source] += 1
         self._prompt(row)
@@ -39,8 +39,12 @@ class Tables:
             self._ranking(row)
         elif isinstance(row, DemonstrationRow):
             self._length("demonstration", row.response)
+        elif isinstance(row, AnsweredRow):
+            self.sizes[len(row.responses)] += 1
+            for text in row.responses:
+                self._length("response", text)
 
-    def _prompt(self, row: RewardRow | DemonstrationRow | PromptRow) -> None:
+    def _prompt(self, row: RewardRow | DemonstrationRow | PromptRow | AnsweredRow) -> None:
         self.prompts[row.split, row.source].add(row.prompt_id)
         if row.prompt_id in self._seen:
             return

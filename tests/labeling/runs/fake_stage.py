@@ -76,6 +76,11 @@ def write_outputs(run_dir: RunDir, stage: str) -> None:
         lines = (run_dir.path.parent / "responses.jsonl").read_text()
         (run_dir.outputs / "responses.jsonl").write_text(lines)
         return
+    scores = run_dir.path.parent / "scores.jsonl"
+    if scores.exists():
+        (run_dir.outputs / "scores.jsonl").write_text(scores.read_text())
+    if stage == "score":
+        return
     model = run_dir.outputs / "model"
     model.mkdir(exist_ok=True)
     (model / "model.safetensors").write_bytes(f"weights of {run_dir.path.name}".encode())

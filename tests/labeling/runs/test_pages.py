@@ -186,7 +186,7 @@ def test_whatever_is_sent_a_form_takes_only_what_the_stage_would_take(
 ) -> None:
     make_model(is_current=True)
     judge = make_model("judge", kind="reward")
-    snapshots = {kind: make_snapshot(kind) for kind in ("reward", "sft", "prompts", "text")}
+    snapshots = {kind: make_snapshot(kind) for kind in ("reward", "sft", "prompts", "text", "responses")}
     given = {"reward_model": judge.uid, "dataset": snapshots["reward"].uid} if stage == "evaluate" else {}
     assert StageForm(posted(stage, people, **given), project=people.project, stage=stage).is_valid()
     names = [spec.name for spec in configs.specs(STAGES[stage])] + ["hub_name", "name", "note", "preset"]

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from training.contract.configs.curve import CurveConfig
 from training.contract.configs.fetch import FetchConfig
 from training.contract.configs.fields import (
     GROUPS,
@@ -25,10 +26,11 @@ from training.contract.configs.fields import (
 )
 from training.contract.configs.ppo import PPOConfig
 from training.contract.configs.presets import OVERRIDES, PRESETS
-from training.contract.configs.reward import RewardConfig
+from training.contract.configs.reward import RewardConfig, RewardLearning
 from training.contract.configs.sampling import EvaluateConfig, GenerateConfig
+from training.contract.configs.score import ScoreConfig
 from training.contract.configs.sft import SFTConfig
-from training.contract.configs.stage import StageConfig, TrainingConfig
+from training.contract.configs.stage import OptimiserConfig, StageConfig, TrainingConfig
 from training.contract.configs.talk import TalkConfig
 
 __all__ = [
@@ -38,13 +40,17 @@ __all__ = [
     "PRESETS",
     "STAGES",
     "ConfigError",
+    "CurveConfig",
     "EvaluateConfig",
     "FetchConfig",
     "FieldSpec",
     "GenerateConfig",
+    "OptimiserConfig",
     "PPOConfig",
     "RewardConfig",
+    "RewardLearning",
     "SFTConfig",
+    "ScoreConfig",
     "StageConfig",
     "TalkConfig",
     "TrainingConfig",
@@ -58,13 +64,15 @@ __all__ = [
     "specs",
 ]
 
-#: In the order of the loop.
+#: In the order of the loop; the last two serve the choice of what to rank next.
 STAGES: Final[dict[str, type[StageConfig]]] = {
     "sft": SFTConfig,
     "reward": RewardConfig,
     "ppo": PPOConfig,
     "generate": GenerateConfig,
     "evaluate": EvaluateConfig,
+    "score": ScoreConfig,
+    "curve": CurveConfig,
 }
 #: Those of the loop, and those beside it.
 EVERY_STAGE: Final[dict[str, type[StageConfig]]] = {**STAGES, "fetch": FetchConfig, "talk": TalkConfig}

@@ -17,6 +17,7 @@ INPUTS: Final = (
     "snapshot:reward",
     "snapshot:prompts",
     "snapshot:text",
+    "snapshot:responses",
     "file",
     "archive",
     "folder",
@@ -93,9 +94,14 @@ def path(input: str, help: str, *, group: str = "data", required: bool = False) 
 
 
 def specs(config_type: type) -> tuple[FieldSpec, ...]:
-    """The fields of a config class, in the order in which a form shows them: its own, then those of every stage."""
-    shared = {item.name for base in config_type.__mro__[1:] if is_dataclass(base) for item in fields(base)}
-    return tuple(_spec(item) for item in sorted(fields(config_type), key=lambda item: item.name in shared))
+    """The fields of a config class, in the order in which a form shows them: the models that it needs, its own, then
+    those it shares with ever more stages."""
+    bases = [base for base in config_type.__mro__ if is_dataclass(base)]
+    depth = {
+        item.name: place for place, base in enumerate(bases) for item in fields(base)
+    }  # the last base has it first
+    found = [_spec(item) for item in sorted(fields(config_type), key=lambda item: depth[item.name])]
+    return tuple(sorted(found, key=lambda spec: not (spec.required and spec.input and spec.group == "model")))
 
 
 def check(config: Any) -> None:

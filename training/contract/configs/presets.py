@@ -12,6 +12,24 @@ _LENGTHS: Final = {"max_prompt_tokens": 1024, "max_response_tokens": 1024}
 _SAMPLING: Final = {"max_prompt_tokens": 1024, "max_new_tokens": 1024}
 _SMALL_SAMPLING: Final = {"max_prompt_tokens": 512, "max_new_tokens": 256}
 
+#: How a reward model learns, for the stage that makes one and for the one that draws curves.
+_SMALL_REWARD: Final = {
+    "max_prompt_tokens": 512,
+    "max_response_tokens": 512,
+    "num_epochs": 1,
+    "batch_size": 32,
+    "micro_batch_size": 32,
+    "max_forward_tokens": 16_384,
+    "learning_rate": 1e-5,
+}
+_PAPER_REWARD: Final = _LENGTHS | {
+    "num_epochs": 1,
+    "batch_size": 64,
+    "micro_batch_size": 64,
+    "max_forward_tokens": 16_384,
+    "learning_rate": 9e-6,
+}
+
 OVERRIDES: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "sft": {
         "tiny-cpu": {"init_model": "tiny"},
@@ -37,26 +55,8 @@ OVERRIDES: Final[dict[str, dict[str, dict[str, Any]]]] = {
     },
     "reward": {
         "tiny-cpu": {},
-        "small-gpu": {
-            "max_prompt_tokens": 512,
-            "max_response_tokens": 512,
-            "num_epochs": 1,
-            "batch_size": 32,
-            "micro_batch_size": 32,
-            "max_forward_tokens": 16_384,
-            "learning_rate": 1e-5,
-            "checkpoint_every": 100,
-        },
-        "paper": _LENGTHS
-        | {
-            "select": "last",
-            "num_epochs": 1,
-            "batch_size": 64,
-            "micro_batch_size": 64,
-            "max_forward_tokens": 16_384,
-            "learning_rate": 9e-6,
-            "checkpoint_every": 100,
-        },
+        "small-gpu": _SMALL_REWARD | {"checkpoint_every": 100},
+        "paper": _PAPER_REWARD | {"select": "last", "checkpoint_every": 100},
     },
     "ppo": {
         "tiny-cpu": {"checkpoint_every": 5},
@@ -93,6 +93,16 @@ OVERRIDES: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "tiny-cpu": {},
         "small-gpu": _SMALL_SAMPLING | {"batch_size": 64},
         "paper": _SAMPLING | {"batch_size": 64},
+    },
+    "score": {
+        "tiny-cpu": {},
+        "small-gpu": {"max_prompt_tokens": 512, "max_response_tokens": 512, "max_forward_tokens": 16_384},
+        "paper": _LENGTHS | {"max_forward_tokens": 16_384},
+    },
+    "curve": {
+        "tiny-cpu": {},
+        "small-gpu": _SMALL_REWARD,
+        "paper": _PAPER_REWARD,
     },
     "evaluate": {
         "tiny-cpu": {},

@@ -1,14 +1,14 @@
-"""Config of the reward-model stage."""
+"""Config of the reward-model stage, and how a reward model learns, which the stage of curves shares."""
 
 from dataclasses import dataclass
 
 from training.contract.configs.fields import option, path
-from training.contract.configs.stage import TrainingConfig
+from training.contract.configs.stage import OptimiserConfig, TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewardConfig(TrainingConfig):
-    """Reward model: learns from rankings to give a better response a higher number."""
+class RewardLearning(OptimiserConfig):
+    """How a reward model learns from rankings, whatever it learns them for."""
 
     init_model: str = path(
         "policy_model",
@@ -17,18 +17,6 @@ class RewardConfig(TrainingConfig):
         group="model",
         required=True,
     )
-    dataset: str = path(
-        "snapshot:reward",
-        "Snapshot of rankings. The train split trains, except the rankings of held-out labelers, which are only"
-        " measured.",
-        required=True,
-    )
-    demonstrations: str = path(
-        "snapshot:sft",
-        "Demonstrations whose mean score is set to 0 after training, as in InstructGPT."
-        " Without them the mean score of the training responses is set to 0; the report says which.",
-    )
-
     max_prompt_tokens: int = option(
         256,
         "Longer prompts lose their beginning; how many is counted and logged.",
@@ -45,7 +33,6 @@ class RewardConfig(TrainingConfig):
         max=32_768,
         unit="tokens",
     )
-
     num_epochs: int = option(
         3,
         "Passes over the prompts. InstructGPT: 1, because it overfits quickly after that.",
@@ -98,6 +85,39 @@ class RewardConfig(TrainingConfig):
         max=100_000,
         unit="steps",
     )
+    divisor: str = option(
+        "remaining_pairs",
+        "What the summed loss of a ranking is divided by: the pairs that remain when ties are dropped,"
+        " or 'all_pairs' = K(K-1)/2, which gives rankings with many ties less weight. The paper does not say which.",
+        group="optimisation",
+        choices=("remaining_pairs", "all_pairs"),
+    )
+    layout: str = option(
+        "tree",
+        "How responses are laid out for the forward pass; the scores and gradients are equal. 'tree' encodes the prompt"
+        " once for all its responses, 'rows' each response after its own copy of the prompt, 'pairs' each pair of a"
+        " ranking as two rows. A model whose family cannot read trees gets 'rows', and the log says so.",
+        group="optimisation",
+        choices=("tree", "rows", "pairs"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardConfig(RewardLearning, TrainingConfig):
+    """Reward model: learns from rankings to give a better response a higher number."""
+
+    dataset: str = path(
+        "snapshot:reward",
+        "Snapshot of rankings. The train split trains, except the rankings of held-out labelers, which are only"
+        " measured.",
+        required=True,
+    )
+    demonstrations: str = path(
+        "snapshot:sft",
+        "Demonstrations whose mean score is set to 0 after training, as in InstructGPT."
+        " Without them the mean score of the training responses is set to 0; the report says which.",
+    )
+
     max_steps: int = option(
         0,
         "Stop after this many optimiser steps even if epochs remain; the schedule ends there too. 0 is no limit.",
@@ -113,21 +133,6 @@ class RewardConfig(TrainingConfig):
         " 'last', and the report says so.",
         group="optimisation",
         choices=("best", "last"),
-    )
-    divisor: str = option(
-        "remaining_pairs",
-        "What the summed loss of a ranking is divided by: the pairs that remain when ties are dropped,"
-        " or 'all_pairs' = K(K-1)/2, which gives rankings with many ties less weight. The paper does not say which.",
-        group="optimisation",
-        choices=("remaining_pairs", "all_pairs"),
-    )
-    layout: str = option(
-        "tree",
-        "How responses are laid out for the forward pass; the scores and gradients are equal. 'tree' encodes the prompt"
-        " once for all its responses, 'rows' each response after its own copy of the prompt, 'pairs' each pair of a"
-        " ranking as two rows. A model whose family cannot read trees gets 'rows', and the log says so.",
-        group="optimisation",
-        choices=("tree", "rows", "pairs"),
     )
     bootstrap_samples: int = option(
         1000,

@@ -36,18 +36,9 @@ class StageConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig(StageConfig):
-    """Fields of the stages that train."""
+class OptimiserConfig(StageConfig):
+    """Fields of the stages in which a model learns."""
 
-    checkpoint_every: int = option(
-        50,
-        "Write a checkpoint after this many steps. A killed run goes on from the last one; the last two and the best"
-        " are kept.",
-        group="limits",
-        min=1,
-        max=100_000,
-        unit="steps",
-    )
     max_grad_norm: float = option(
         1.0,
         "Gradients are scaled down to this global norm when they are longer. The paper does not print its value.",
@@ -102,4 +93,19 @@ class TrainingConfig(StageConfig):
         "Use the Triton kernels of the package liger-kernel for norms, rotary positions and the feed-forward layers."
         " Needs that package and a CUDA GPU.",
         group="limits",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(OptimiserConfig):
+    """Fields of the stages that train one model, and go on from a checkpoint."""
+
+    checkpoint_every: int = option(
+        50,
+        "Write a checkpoint after this many steps. A killed run goes on from the last one; the last two and the best"
+        " are kept.",
+        group="limits",
+        min=1,
+        max=100_000,
+        unit="steps",
     )

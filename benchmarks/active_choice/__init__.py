@@ -1,0 +1,1 @@
+"""The parts of active_vs_random.py."""
