@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0013_workers'),
+        ('labeling', '0014_playground'),
     ]
 
     operations = [
@@ -33,11 +33,11 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='run',
             name='stage',
-            field=models.CharField(choices=[('sft', 'SFT'), ('reward', 'Reward model'), ('ppo', 'PPO'), ('generate', 'Generate'), ('evaluate', 'Evaluate'), ('score', 'Score responses'), ('curve', 'Learning curve'), ('fetch', 'Import a model')], max_length=8),
+            field=models.CharField(choices=[('sft', 'SFT'), ('reward', 'Reward model'), ('ppo', 'PPO'), ('generate', 'Generate'), ('evaluate', 'Evaluate'), ('score', 'Score responses'), ('curve', 'Learning curve'), ('fetch', 'Import a model'), ('talk', 'Talk')], max_length=8),
         ),
         migrations.AddConstraint(
             model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('stage__in', ['sft', 'reward', 'ppo', 'generate', 'evaluate', 'score', 'curve', 'fetch'])), name='run_stage_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('stage__in', ['sft', 'reward', 'ppo', 'generate', 'evaluate', 'score', 'curve', 'fetch', 'talk'])), name='run_stage_known'),
         ),
         migrations.RemoveConstraint(model_name='snapshot', name='snapshot_kind_known'),
         migrations.AlterField(

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0013_workers'),
+        ('labeling', '0016_response_scores'),
     ]
 
     operations = [
