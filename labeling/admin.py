@@ -153,5 +153,12 @@ class EvaluationFileAdmin(ReadOnlyAdmin):
     list_select_related = ["project"]
 
 
+@admin.register(models.Evaluation)
+class EvaluationAdmin(ReadOnlyAdmin):
+    list_display = ["name", "project", "kind", "state", "step", "num_prompts", "num_wanted", "created_at"]
+    list_filter = ["kind", "state"]
+    list_select_related = ["project"]
+
+
 for _row in (models.Guideline, models.Skip, models.Round, models.RunEvent, models.ModelEvent):
     admin.site.register(_row, ReadOnlyAdmin)

@@ -15,6 +15,7 @@ from django.db.models.functions import MD5
 from labeling.models import (
     MAX_RESPONSES_FOR_PEOPLE,
     MIN_RESPONSES,
+    Evaluation,
     Model,
     Project,
     Prompt,
@@ -236,6 +237,7 @@ class Template:
     num_responses: int = 0
     rate_first: bool = False
     brief: PromptBrief | None = None
+    evaluation: Evaluation | None = None
     choices: Mapping[int, Choice] = field(default_factory=dict)
 
     def task(self, prompt: Prompt | None) -> Task:
@@ -250,6 +252,7 @@ class Template:
             rate_first=self.rate_first,
             round=self.round,
             brief=self.brief,
+            evaluation=self.evaluation,
             stream=choice.stream if choice else Task.Stream.ORDER,
             score=choice.score if choice else None,
         )
@@ -318,9 +321,9 @@ def response_sets(prompts: list[Prompt]) -> dict[int, set[frozenset[int]]]:
     return found
 
 
-def places(task: Task, responses: list[int]) -> list[TaskResponse]:
+def places(task: Task, responses: list[int], lot: random.Random | None = None) -> list[TaskResponse]:
     """Positions are drawn by lot: an order by model would let whoever works out their own shuffle see through it."""
-    shuffled = random.sample(responses, len(responses))  # no secret
+    shuffled = (lot or random.Random()).sample(responses, len(responses))  # noqa: S311  # no secret
     return [TaskResponse(task=task, response_id=pk, position=position) for position, pk in enumerate(shuffled)]
 
 

@@ -9,7 +9,10 @@ from django.db import transaction
 from labeling.models import Project, Snapshot, User
 from labeling.services import artifacts, bell, locks
 
-FILTERS = ("use_cases", "languages", "datasets", "splits", "since", "until", "with_held_out", "adjudicated", "text_key")
+FILTERS = (
+    "use_cases", "languages", "datasets", "splits", "since", "until", "with_held_out", "adjudicated", "text_key",
+    "evaluation", "wave",
+)  # fmt: skip
 
 
 class SnapshotError(ValueError):
