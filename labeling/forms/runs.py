@@ -10,7 +10,7 @@ from django.forms.boundfield import BoundField
 from django.utils.formats import date_format
 
 from labeling.models import EvaluationFile, Model, Project, Run, Snapshot, Stage, User
-from labeling.services import evaluation_files, runs
+from labeling.services import evaluation_files, evaluations, runs
 from training.contract import configs
 from training.contract.configs import GROUPS, STAGES, ConfigError, FieldSpec
 
@@ -169,6 +169,17 @@ class RoundForm(forms.Form):
     is_automatic = forms.BooleanField(
         required=False, initial=True, label="Go on by itself", help_text="Otherwise it waits for you after each step."
     )
+    num_evaluation_prompts = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=evaluations.MAX_PROMPTS,
+        initial=0,
+        label="Held-out prompts on which people compare the new policy with the one before",
+        help_text="0: no comparison.",
+    )
+
+    def clean_num_evaluation_prompts(self) -> int:
+        return self.cleaned_data["num_evaluation_prompts"] or 0
 
 
 class TasksForm(forms.Form):
