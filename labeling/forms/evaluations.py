@@ -41,7 +41,10 @@ class EvaluationForm(forms.Form):
     )
     kind = forms.ChoiceField(choices=Evaluation.Kind.choices, label="How they meet", widget=forms.RadioSelect)
     splits = forms.MultipleChoiceField(
-        choices=[], widget=forms.CheckboxSelectMultiple, label="Prompts", help_text="Only those that train no model."
+        choices=[],
+        widget=forms.CheckboxSelectMultiple,
+        label="Prompts",
+        help_text="None trains a model. Validation prompts choose checkpoints; test prompts not even that.",
     )
     num_prompts = forms.IntegerField(
         min_value=1, max_value=evaluations.MAX_PROMPTS, initial=100, label="How many prompts", help_text="By lot."

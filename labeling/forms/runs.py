@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 from django.forms.boundfield import BoundField
 from django.utils.formats import date_format
 
@@ -245,7 +246,11 @@ def _rows(project: Project, spec: FieldSpec) -> Any:
     """What may be chosen for an input, the likeliest first."""
     if spec.input.startswith("snapshot:"):
         kind = spec.input.removeprefix("snapshot:")
-        return Snapshot.objects.filter(project=project, kind=kind, state=Snapshot.State.READY)
+        ready = Snapshot.objects.filter(project=project, kind=kind, state=Snapshot.State.READY)
+        # Prompts of a human evaluation are held out: nothing to learn from.
+        return ready.annotate(is_of_evaluation=Q(filters__has_key="evaluation")).order_by(
+            "is_of_evaluation", "-created_at"
+        )
     if spec.input == "file":
         return EvaluationFile.objects.filter(project=project, kind=spec.name)
     kind = Model.Kind.REWARD if spec.input == "reward_model" else Model.Kind.POLICY

@@ -5,6 +5,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from labeling.forms.runs import initial_values
 from labeling.models import Model, Prompt, Ranking, Review, Snapshot, SnapshotRanking, Task
 from labeling.services import dashboard, evaluations, rounds, snapshots
 from tests.labeling.conftest import People
@@ -91,3 +92,17 @@ def test_the_prompts_of_a_wave_are_frozen_for_the_generate_runs_alone(people: Pe
     drawn = set(evaluation.prompts.values_list("prompt__content_hash", flat=True))
     assert {row["prompt_id"] for row in rows} < drawn < {prompt.content_hash for prompt in prompts}
     assert not Task.objects.exists()
+
+
+def test_a_new_run_s_form_does_not_offer_an_evaluation_s_prompts_first(
+    people: People, held_out: Any, wish: Any, make_prompt: Any
+) -> None:
+    make_prompt("Trains?", k=0)
+    mine = snapshots.create(project=people.project, kind="prompts", name="all of them")
+    held_out(3)
+    snapshots.build(mine.pk)
+    evaluation = evaluations.start(wish(), user=people.manager)
+    assert evaluation.snapshot is not None
+    snapshots.build(evaluation.snapshot.pk)
+    values = initial_values(project=people.project, stage="ppo", preset="tiny-cpu")
+    assert values["prompts"] == str(mine.uid)
