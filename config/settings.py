@@ -174,6 +174,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "sweep-runs": {"task": "labeling.jobs.sweep_runs", "schedule": 5.0, "options": {"expires": 3600}},
     "advance-rounds": {"task": "labeling.jobs.advance_rounds", "schedule": 5.0, "options": {"expires": 3600}},
+    "advance-evaluations": {"task": "labeling.jobs.advance_evaluations", "schedule": 5.0, "options": {"expires": 3600}},
     "sweep-slots": {"task": "labeling.jobs.sweep_slots", "schedule": 15.0, "options": {"expires": 3600}},
     "sweep-imports": {"task": "labeling.jobs.sweep_imports", "schedule": 15.0, "options": {"expires": 3600}},
     "sweep-looks": {"task": "labeling.jobs.sweep_looks", "schedule": 60.0, "options": {"expires": 3600}},

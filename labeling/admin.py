@@ -159,5 +159,12 @@ class ResponseScoreAdmin(ReadOnlyAdmin):
     list_select_related = ["response", "model", "run"]
 
 
+@admin.register(models.Evaluation)
+class EvaluationAdmin(ReadOnlyAdmin):
+    list_display = ["name", "project", "kind", "state", "step", "num_prompts", "num_wanted", "created_at"]
+    list_filter = ["kind", "state"]
+    list_select_related = ["project"]
+
+
 for _row in (models.Guideline, models.Skip, models.Round, models.RunEvent, models.ModelEvent):
     admin.site.register(_row, ReadOnlyAdmin)

@@ -5,7 +5,18 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
-from labeling.services import assignments, imports, kept, looks, playground, rounds, runs, snapshots, workers
+from labeling.services import (
+    assignments,
+    evaluations,
+    imports,
+    kept,
+    looks,
+    playground,
+    rounds,
+    runs,
+    snapshots,
+    workers,
+)
 
 
 @shared_task
@@ -32,6 +43,7 @@ def sweep_looks() -> None:
 def build_snapshot(snapshot_id: int) -> None:
     snapshots.build(snapshot_id)
     rounds.advance_all()
+    evaluations.advance_all()
 
 
 @shared_task
@@ -54,6 +66,7 @@ def run_stage(run_id: int) -> None:
     runs.work(run_id)
     playground.settle()
     rounds.advance_all()
+    evaluations.advance_all()
 
 
 @shared_task
@@ -66,6 +79,11 @@ def sweep_runs() -> None:
 @shared_task
 def advance_rounds() -> None:
     rounds.advance_all()
+
+
+@shared_task
+def advance_evaluations() -> None:
+    evaluations.advance_all()
 
 
 @worker_shutting_down.connect

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 from django.forms.boundfield import BoundField
 from django.utils.formats import date_format
 
 from labeling.models import EvaluationFile, Model, Project, Run, Snapshot, Stage, User
-from labeling.services import evaluation_files, runs
+from labeling.services import evaluation_files, evaluations, runs
 from training.contract import configs
 from training.contract.configs import GROUPS, STAGES, ConfigError, FieldSpec
 
@@ -169,6 +170,17 @@ class RoundForm(forms.Form):
     is_automatic = forms.BooleanField(
         required=False, initial=True, label="Go on by itself", help_text="Otherwise it waits for you after each step."
     )
+    num_evaluation_prompts = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=evaluations.MAX_PROMPTS,
+        initial=0,
+        label="Held-out prompts on which people compare the new policy with the one before",
+        help_text="0: no comparison.",
+    )
+
+    def clean_num_evaluation_prompts(self) -> int:
+        return self.cleaned_data["num_evaluation_prompts"] or 0
 
 
 class TasksForm(forms.Form):
@@ -234,7 +246,11 @@ def _rows(project: Project, spec: FieldSpec) -> Any:
     """What may be chosen for an input, the likeliest first."""
     if spec.input.startswith("snapshot:"):
         kind = spec.input.removeprefix("snapshot:")
-        return Snapshot.objects.filter(project=project, kind=kind, state=Snapshot.State.READY)
+        ready = Snapshot.objects.filter(project=project, kind=kind, state=Snapshot.State.READY)
+        # Prompts of a human evaluation are held out: nothing to learn from.
+        return ready.annotate(is_of_evaluation=Q(filters__has_key="evaluation")).order_by(
+            "is_of_evaluation", "-created_at"
+        )
     if spec.input == "file":
         return EvaluationFile.objects.filter(project=project, kind=spec.name)
     kind = Model.Kind.REWARD if spec.input == "reward_model" else Model.Kind.POLICY

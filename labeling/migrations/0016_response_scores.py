@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('labeling', '0014_playground'),
+        ('labeling', '0015_human_evaluation'),
     ]
 
     operations = [

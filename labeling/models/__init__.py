@@ -1,6 +1,15 @@
 """Rows, in flow order."""
 
 from labeling.models.evaluation_files import EvaluationFile, RunFile
+from labeling.models.evaluations import (
+    HELD_OUT,
+    MAX_JUDGEMENTS,
+    Evaluation,
+    EvaluationItem,
+    EvaluationModel,
+    EvaluationPrompt,
+    EvaluationRun,
+)
 from labeling.models.people import Invitation, Role, User
 from labeling.models.playground import PlaygroundReply, PlaygroundSession, PlaygroundTurn
 from labeling.models.projects import DEFAULT_FLAGS, DEFAULT_PROMPT_LABELS, Guideline, Membership, Project
@@ -37,6 +46,8 @@ from labeling.models.writing import PromptAnnotation, PromptBrief, WrittenPrompt
 __all__ = [
     "DEFAULT_FLAGS",
     "DEFAULT_PROMPT_LABELS",
+    "HELD_OUT",
+    "MAX_JUDGEMENTS",
     "MAX_RESPONSES",
     "MAX_RESPONSES_FOR_PEOPLE",
     "MIN_RESPONSES",
@@ -44,7 +55,12 @@ __all__ = [
     "DemonstrationGrade",
     "DemonstrationVoid",
     "Draft",
+    "Evaluation",
     "EvaluationFile",
+    "EvaluationItem",
+    "EvaluationModel",
+    "EvaluationPrompt",
+    "EvaluationRun",
     "Guideline",
     "GuidelineReading",
     "ImportBatch",

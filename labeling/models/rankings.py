@@ -22,6 +22,10 @@ class JudgementQuerySet(models.QuerySet["Ranking"]):
         """Current ones that fill a slot: surplus is kept but never counted, nor are tests of the labeler."""
         return self.current().filter(slot__isnull=False, task__purpose=Task.Purpose.WORK)
 
+    def trainable(self) -> "JudgementQuerySet":
+        """Counted ones from which models may learn: those of evaluations only measure."""
+        return self.counted().filter(task__evaluation__isnull=True)
+
     def given_as_labeler(self) -> "JudgementQuerySet":
         """Without what a reviewer ranked to decide a review."""
         return self.exclude(slot__isnull=True, task__review__reviewer=F("labeler"))

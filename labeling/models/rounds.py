@@ -32,6 +32,9 @@ class Round(PublicModel):
     preset = models.CharField(max_length=40, default="tiny-cpu")
     responses_per_prompt = models.PositiveSmallIntegerField(default=4)
     is_automatic = models.BooleanField(default=True)
+    num_evaluation_prompts = models.PositiveIntegerField(
+        default=0, help_text="Held-out prompts on which people compare the new policy with the one before; 0: not."
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )

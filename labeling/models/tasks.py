@@ -65,6 +65,10 @@ class Task(PublicModel):
     brief = models.ForeignKey(
         "labeling.PromptBrief", null=True, blank=True, on_delete=models.PROTECT, related_name="tasks"
     )
+    # Judgements of an evaluation measure models and never train them.
+    evaluation = models.ForeignKey(
+        "labeling.Evaluation", null=True, blank=True, on_delete=models.PROTECT, related_name="tasks", db_index=False
+    )
 
     class Meta:
         constraints = [
@@ -108,11 +112,17 @@ class Task(PublicModel):
                 condition=Q(kind="write_prompt", brief__isnull=False) | ~Q(kind="write_prompt") & Q(brief__isnull=True),
                 name="task_brief_asks_for_a_prompt",
             ),
+            models.CheckConstraint(
+                condition=Q(evaluation__isnull=True)
+                | Q(purpose="work", kind__in=["rank", "compare"], is_imported=False),
+                name="task_of_an_evaluation_is_work_of_ranking",
+            ),
         ]
         indexes = [
             models.Index(fields=["project", "-created_at"], name="task_newest"),
             # The few that are not plain work, found without walking through those that are.
             models.Index(fields=["project", "purpose", "kind"], condition=~Q(purpose="work"), name="task_not_work"),
+            models.Index(fields=["evaluation"], condition=Q(evaluation__isnull=False), name="task_of_evaluation"),
         ]
 
     def __str__(self) -> str:

@@ -15,6 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from labeling.models import Model, Project, Ranking
+from labeling.models.rankings import JudgementQuerySet
 from labeling.services.agreement.judged import Ints
 from labeling.services.agreement.resampling import Figure, Floats, Resamples, figures, ratio, rows
 from labeling.services.agreement.scope import Scope
@@ -45,7 +46,11 @@ class Report:
 
 
 def report(project: Project, scope: Scope) -> Report:
-    rankings = scope.of(Ranking.objects.counted()).filter(task__project=project)
+    return of_rankings(project, scope.of(Ranking.objects.counted()).filter(task__project=project), scope)
+
+
+def of_rankings(project: Project, rankings: JudgementQuerySet, scope: Scope) -> Report:
+    """`rankings`: of this project, all to be counted."""
     flags = list(project.flags)
     task_E, model_E, amounts_ES = _entries(rankings, flags)
     return of_entries(project, scope, flags, task_E, model_E, amounts_ES, num_rankings=rankings.count())

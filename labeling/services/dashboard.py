@@ -84,7 +84,7 @@ def num_rankings(project: Project) -> int:
 
 def num_unfrozen_rankings(project: Project) -> int:
     """Rankings that no snapshot holds yet."""
-    return Ranking.objects.counted().filter(task__project=project, snapshot_rankings__isnull=True).count()
+    return Ranking.objects.trainable().filter(task__project=project, snapshot_rankings__isnull=True).count()
 
 
 def week(project: Project) -> list[Day]:

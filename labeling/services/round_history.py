@@ -7,7 +7,8 @@ from typing import Any, Final
 from django.core.cache import cache
 from django.db.models import Count, Max
 
-from labeling.models import Project, Ranking, Round
+from labeling.models import Evaluation, Model, Project, Ranking, Round
+from labeling.services import evaluations
 from labeling.services.agreement import overall
 
 MOST: Final = 30  # the newest rounds; more would not be read
@@ -46,6 +47,43 @@ def of_project(project: Project) -> list[Chart]:
     rounds = sorted(found.order_by("-number")[:MOST], key=lambda round: round.number)
     charts = [_reward(rounds), _kl(rounds), _accuracy(rounds), _agreement(rounds)]
     return [chart for chart in charts if chart.lines]
+
+
+def human_win_rates(project: Project) -> Chart:
+    """For managers: everybody else ranks blind. By the newest evaluation that holds both models."""
+    rounds = _with_policies(project)
+    first = next((round.sft_run.model for round in rounds if round.sft_run), None)
+    won = _Won(project)
+    over_sft = (won.point(round, first) for round in rounds if first)
+    over_before = (won.point(round, round.policy_before) for round in rounds)
+    hint = "How often people prefer the round's policy on held-out prompts; a tie is half. 50 % is no difference."
+    lines = (_line("over the first SFT", over_sft), _line("over the policy before", over_before))
+    return Chart("Human win rate", hint, _drawn(lines), is_share=True)
+
+
+class _Won:
+    """Evaluations of a project by the models that take part, newest first."""
+
+    def __init__(self, project: Project) -> None:
+        found = Evaluation.objects.filter(project=project).prefetch_related("entrants").order_by("-pk")
+        self.evaluations = [(one, {entrant.model_id for entrant in one.entrants.all()}) for one in found]
+
+    def point(self, round: Round, rival: Model | None) -> Point | None:
+        model = round.ppo_run.model  # type: ignore[union-attr]
+        if rival is None or rival == model:
+            return None
+        both = {model.pk, rival.pk}
+        for evaluation, models in self.evaluations:
+            rate = evaluations.results.of(evaluation).of_models(model.pk, rival.pk) if both <= models else None
+            if rate and rate.figure.value is not None:
+                return Point(round.number, rate.figure.value, rate.figure.low, rate.figure.high)
+        return None
+
+
+def _with_policies(project: Project) -> list[Round]:
+    found = Round.objects.filter(project=project, ppo_run__model__isnull=False)
+    found = found.select_related("ppo_run__model", "sft_run__model", "policy_before").order_by("-number")[:MOST]
+    return sorted(found, key=lambda round: round.number)
 
 
 def _reward(rounds: Iterable[Round]) -> Chart:

@@ -13,6 +13,7 @@ from django.db.models import Max
 from django.db.models.functions import Now
 
 from labeling.models import (
+    HELD_OUT,
     MAX_RESPONSES_FOR_PEOPLE,
     MIN_RESPONSES,
     Demonstration,
@@ -26,7 +27,7 @@ from labeling.models import (
     Stage,
     User,
 )
-from labeling.services import registry, runs, snapshots, tasks
+from labeling.services import evaluations, registry, runs, snapshots, tasks
 from training.contract import configs
 from training.contract.configs import ConfigError
 
@@ -50,11 +51,18 @@ class StepFailed(Exception):  # noqa: N818 - an outcome
 
 
 def start(
-    *, project: Project, user: User, preset: str, responses_per_prompt: int = 4, is_automatic: bool = True
+    *,
+    project: Project,
+    user: User,
+    preset: str,
+    responses_per_prompt: int = 4,
+    is_automatic: bool = True,
+    num_evaluation_prompts: int = 0,
 ) -> Round:
     """Begin the next round. What it will need is checked now, not when it gets there."""
     policy = Model.objects.filter(project=project, is_current=True).first()
     _check(project=project, policy=policy, preset=preset, responses_per_prompt=responses_per_prompt)
+    _check_held_out(project, num_evaluation_prompts)
     number = (Round.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0) + 1
     try:
         with transaction.atomic():
@@ -64,6 +72,7 @@ def start(
                 preset=preset,
                 responses_per_prompt=responses_per_prompt,
                 is_automatic=is_automatic,
+                num_evaluation_prompts=num_evaluation_prompts,
                 created_by=user,
                 policy_before=policy,
             )
@@ -146,11 +155,35 @@ def _advance_once(round_id: int) -> bool:
 def _go_to_next(round: Round) -> None:
     if round.step == ORDER[-1]:
         _set(round, state=State.DONE, finished_at=Now())
+        if round.num_evaluation_prompts:
+            _compare_with_before(round)
         return
     following = ORDER[ORDER.index(Round.Step(round.step)) + 1]
     why = _why_to_look(round) if round.step == Round.Step.PPO else ""
     goes_on = round.is_automatic and not why
     _set(round, step=following, state=State.RUNNING if goes_on else State.WAITING, error=why)
+
+
+def _compare_with_before(round: Round) -> None:
+    """The round itself is done: what keeps people from comparing is said, and stops nothing."""
+    policy = _model_of(round.ppo_run)
+    before = round.policy_before or _sft_model(round)
+    sampled = _made(round.generate_run).config
+    wish = evaluations.Wish(
+        project=round.project,
+        name=f"Round {round.number}: {policy.name} over {before.name}"[:120],
+        models=[policy, before],
+        baseline=before,
+        num_prompts=round.num_evaluation_prompts,
+        num_wanted=round.project.overlap,
+        seed=round.number,
+        preset=round.preset,
+        sampling={name: sampled[name] for name in evaluations.SETTINGS},
+    )
+    try:
+        evaluations.start(wish, user=round.created_by, round=round)
+    except evaluations.EvaluationError as error:
+        _set(round, error=f"{round.error} No comparison with {before.name} was begun: {error}".strip())
 
 
 def _why_to_look(round: Round) -> str:
@@ -258,7 +291,7 @@ def _check(*, project: Project, policy: Model | None, preset: str, responses_per
         raise RoundError(f"There is no preset {preset}.")
     if not MIN_RESPONSES <= responses_per_prompt <= MAX_RESPONSES_FOR_PEOPLE:
         raise RoundError(f"Responses per prompt must be {MIN_RESPONSES} to {MAX_RESPONSES_FOR_PEOPLE}.")
-    if not Ranking.objects.counted().filter(task__project=project, outcome="ranked").exists():
+    if not Ranking.objects.trainable().filter(task__project=project, outcome="ranked").exists():
         raise RoundError("There are no rankings yet: the reward model needs some.")
     if policy is None and not _has_demonstrations(project):
         raise RoundError("There is no policy yet and no demonstrations to train one on. Import or write some.")
@@ -266,6 +299,11 @@ def _check(*, project: Project, policy: Model | None, preset: str, responses_per
         raise RoundError(f"Preset {preset} starts from a model: train one by an SFT run first, which names its start.")
     if _wants_text(preset) and _newest_text(project) is None:
         raise RoundError(f"Preset {preset} mixes pretraining text into PPO: make a snapshot of text first.")
+
+
+def _check_held_out(project: Project, num_wanted: int) -> None:
+    if num_wanted and not Prompt.objects.filter(project=project, split__in=HELD_OUT).in_use().exists():
+        raise RoundError("There is no held-out prompt on which people could compare the policies.")
 
 
 def _resume_what_failed(round: Round, *, user: User | None) -> None:

@@ -4,10 +4,27 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from labeling.models import Model, Round, Run, Snapshot
+from labeling.models import Model, Round, Run, Snapshot, Stage
 from labeling.services import rounds
+from training.contract import configs
 
 DONE, RUNNING, WAITING, FAILED, SKIPPED, TODO = "done", "running", "waiting", "failed", "skipped", "todo"
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """Where PPO's KL ends the run, or only rings; what became of it once the run has ended."""
+
+    budget: float
+    ends_the_run: bool
+    has_ended: bool = False
+    was_stopped: bool = False
+    num_iterations: int | None = None
+    kl: float | None = None
+
+    @property
+    def is_past(self) -> bool:
+        return self.kl is not None and self.kl > self.budget
 
 
 @dataclass
@@ -19,6 +36,7 @@ class Station:
     run: Run | None = None
     model: Model | None = None
     num: int | None = None
+    stop_rule: StopRule | None = None
     began_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -41,6 +59,8 @@ def _station(round: Round, step: Round.Step, distance: int, models: dict[Any, Mo
         station.began_at, station.ended_at = station.run.started_at, station.run.finished_at
         if step == Round.Step.GENERATE and station.run.result:
             station.num = station.run.result["responses"]["taken"]
+    if step == Round.Step.PPO:
+        station.stop_rule = _stop_rule(round)
     if step == Round.Step.SNAPSHOTS:
         _add_snapshots(station, round)
     if step == Round.Step.TASKS and round.state == Round.State.DONE:
@@ -48,6 +68,21 @@ def _station(round: Round, step: Round.Step, distance: int, models: dict[Any, Mo
     if step == Round.Step.SFT and station.state == DONE and station.run is None:
         station.state = SKIPPED
     return station
+
+
+def _stop_rule(round: Round) -> StopRule:
+    """Of the run, or, before there is one, of the preset that it will have."""
+    run = round.ppo_run
+    config = configs.preset(Stage.PPO, round.preset) | (run.config if run else {})
+    result = ((run.result if run else None) or {}).get("summary") or {}
+    return StopRule(
+        budget=config["kl_budget"],
+        ends_the_run=config["stop_at_kl_budget"],
+        has_ended=bool(result),
+        was_stopped=bool(result.get("stopped_at_kl_budget")),
+        num_iterations=result.get("num_iterations"),
+        kl=result.get("valid_kl_after"),
+    )
 
 
 def _add_snapshots(station: Station, round: Round) -> None:

@@ -15,6 +15,7 @@ from django.db.models.functions import MD5
 from labeling.models import (
     MAX_RESPONSES_FOR_PEOPLE,
     MIN_RESPONSES,
+    Evaluation,
     Model,
     Project,
     Prompt,
@@ -269,6 +270,7 @@ class Template:
     num_responses: int = 0
     rate_first: bool = False
     brief: PromptBrief | None = None
+    evaluation: Evaluation | None = None
     choices: Mapping[int, Choice] = field(default_factory=dict)
 
     def task(self, prompt: Prompt | None) -> Task:
@@ -283,6 +285,7 @@ class Template:
             rate_first=self.rate_first,
             round=self.round,
             brief=self.brief,
+            evaluation=self.evaluation,
             stream=choice.stream if choice else Task.Stream.ORDER,
             score=choice.score if choice else None,
         )
@@ -352,14 +355,15 @@ def response_sets(prompts: list[Prompt]) -> dict[int, set[frozenset[int]]]:
 
 
 def _with_responses(prompt: Prompt, responses: list[int]) -> Task | None:
-    tasks = Task.objects.filter(prompt=prompt, num_responses=len(responses), purpose=Task.Purpose.WORK)
-    sets = tasks.annotate(ids=ArrayAgg("task_responses__response_id")).order_by("pk")
-    return next((task for task in sets if set(task.ids) == set(responses)), None)
+    """Not one of an evaluation: what people say of that trains nothing."""
+    plain = Task.objects.filter(prompt=prompt, purpose=Task.Purpose.WORK, evaluation=None)
+    sets = plain.filter(num_responses=len(responses)).annotate(ids=ArrayAgg("task_responses__response_id"))
+    return next((task for task in sets.order_by("pk") if set(task.ids) == set(responses)), None)
 
 
-def places(task: Task, responses: list[int]) -> list[TaskResponse]:
+def places(task: Task, responses: list[int], lot: random.Random | None = None) -> list[TaskResponse]:
     """Positions are drawn by lot: an order by model would let whoever works out their own shuffle see through it."""
-    shuffled = random.sample(responses, len(responses))  # no secret
+    shuffled = (lot or random.Random()).sample(responses, len(responses))  # noqa: S311  # no secret
     return [TaskResponse(task=task, response_id=pk, position=position) for position, pk in enumerate(shuffled)]
 
 

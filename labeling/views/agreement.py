@@ -103,7 +103,7 @@ def leaderboard(request: ProjectRequest) -> HttpResponseBase:
         "board": board,
         "method_words": METHODS[method],
         "uids": dict(Model.objects.filter(project=request.project, pk__in=ids).values_list("pk", "uid")),
-        "parts": [(part, _scale(place.score for place in part.places)) for part in board.parts],
+        "parts": [(part, scale(place.score for place in part.places)) for part in board.parts],
     }
     return render(request, "agreement/leaderboard.html", context | _frame("leaderboard", form, scope))
 
@@ -235,7 +235,7 @@ def _worst(request: HttpRequest, found: Sequence[agreement.WorstTask]) -> list[d
     return [{"task": tasks[item.task_id], "item": item} for item in here[:NUM_WORST]]
 
 
-def _scale(figures: Iterable[Figure]) -> tuple[float, float]:
+def scale(figures: Iterable[Figure]) -> tuple[float, float]:
     """From the lowest end of an interval to the highest, with some air."""
     known = [(f.low if f.low is not None else f.value, f.high if f.high is not None else f.value) for f in figures]
     low = min((low for low, _ in known if low is not None), default=0.0)

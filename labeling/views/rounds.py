@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling.forms.runs import RoundForm
-from labeling.models import Role, Round
+from labeling.models import Evaluation, Role, Round
 from labeling.permissions import ProjectRequest, member
 from labeling.services import round_history, rounds, stations
 
@@ -26,7 +26,7 @@ def show_all(request: ProjectRequest) -> HttpResponse:
         "page": page,
         "form": RoundForm(),
         "has_live": _has_live(request),
-        "charts": round_history.of_project(request.project),
+        "charts": _charts(request),
     }
     return render(request, "rounds/list.html", context)
 
@@ -56,6 +56,7 @@ def show(request: ProjectRequest, uid: str) -> HttpResponse:
         "round": round,
         "stations": stations.of(round),
         "run": rounds.current_run(round),
+        "evaluation": Evaluation.objects.filter(round=round).first() if request.role == Role.MANAGER else None,
         "is_live": round.state == Round.State.RUNNING,
     }
     is_part = bool(request.headers.get("HX-Request"))
@@ -76,6 +77,12 @@ def change(request: ProjectRequest, uid: str, action: str) -> HttpResponse:
     except rounds.RoundError as error:
         messages.error(request, str(error))
     return redirect("round", request.project.slug, round.uid)
+
+
+def _charts(request: ProjectRequest) -> list[round_history.Chart]:
+    """Who wins by people's judgement is for managers: everybody else ranks blind."""
+    won = [round_history.human_win_rates(request.project)] if request.role == Role.MANAGER else []
+    return [*(chart for chart in won if chart.lines), *round_history.of_project(request.project)]
 
 
 def _has_live(request: ProjectRequest) -> bool:

@@ -58,7 +58,7 @@ def create(request: ProjectRequest) -> HttpResponse:
 def _available(request: ProjectRequest) -> dict[str, int]:
     """What there is to freeze, so that nobody asks for an empty snapshot."""
     return {
-        "rankings": Ranking.objects.counted().filter(task__project=request.project).count(),
+        "rankings": Ranking.objects.trainable().filter(task__project=request.project).count(),
         "demonstrations": Demonstration.objects.counted().filter(prompt__project=request.project).count(),
         "prompts": Prompt.objects.filter(project=request.project).in_use().count(),
         "responses": Response.objects.filter(prompt__project=request.project).count(),

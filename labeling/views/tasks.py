@@ -140,5 +140,5 @@ def set_state(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
 
 
 def _task(request: ProjectRequest, uid: uuid.UUID) -> Task:
-    tasks = Task.objects.select_related("prompt", "round", "repeats", "qualification_set", "review__reviewer")
-    return get_object_or_404(tasks, project=request.project, uid=uid)
+    of = ("prompt", "round", "evaluation", "repeats", "qualification_set", "review__reviewer")
+    return get_object_or_404(Task.objects.select_related(*of), project=request.project, uid=uid)

@@ -12,7 +12,12 @@ from labeling.models import (
     Demonstration,
     DemonstrationGrade,
     Draft,
+    Evaluation,
     EvaluationFile,
+    EvaluationItem,
+    EvaluationModel,
+    EvaluationPrompt,
+    EvaluationRun,
     Guideline,
     GuidelineReading,
     ImportBatch,
@@ -343,6 +348,48 @@ def two_files_for_a_field(world: Any) -> None:
         RunFile.objects.create(run=made, name="truthfulqa", file=file)
 
 
+def evaluation(world: Any, **fields: Any) -> Evaluation:
+    values = {"project": world.project, "name": f"e{Evaluation.objects.count()}", "splits": ["valid"], "num_prompts": 1}
+    return Evaluation.objects.create(**(values | {"max_prompt_tokens": 8, "max_new_tokens": 8} | fields))
+
+
+def entrants(world: Any, *positions: int, **fields: Any) -> None:
+    """Of one evaluation."""
+    values = {"evaluation": evaluation(world)} | fields
+    for position in positions:
+        own = {"model": fields.get("model") or a_model(world), "position": position}
+        EvaluationModel.objects.create(**(values | own))
+
+
+def drawn(world: Any, number: int = 1, **fields: Any) -> EvaluationPrompt:
+    values = {"evaluation": fields.get("evaluation") or evaluation(world), "prompt": world.prompt, "wave": 1}
+    return EvaluationPrompt.objects.create(**(values | {"number": number} | fields))
+
+
+def drawn_twice(world: Any) -> None:
+    of = evaluation(world)
+    for number in (1, 2):
+        drawn(world, number, evaluation=of)
+
+
+def two_prompts_of_a_number(world: Any) -> None:
+    of = evaluation(world)
+    for asked in (world.prompt, prompt(world)):
+        drawn(world, 1, evaluation=of, prompt=asked)
+
+
+def two_items_of_a_number(world: Any) -> None:
+    of = drawn(world)
+    for _ in range(2):
+        EvaluationItem.objects.create(prompt=of, number=0, left_out="same")
+
+
+def two_runs_for_a_wave(world: Any) -> None:
+    of = EvaluationModel.objects.create(evaluation=evaluation(world), model=a_model(world), position=0)
+    for _ in range(2):
+        EvaluationRun.objects.create(entrant=of, wave=1, run=run(world))
+
+
 NOW = timezone.now()
 BREAKS: dict[str, Callable[[Any], Any]] = {
     # people and projects
@@ -498,6 +545,25 @@ BREAKS: dict[str, Callable[[Any], Any]] = {
     "response_score_is_a_number": lambda w: a_score(w, score=float("nan")),
     "round_responses_2_to_9": lambda w: a_round(w, responses_per_prompt=1),
     **playground_rules.BREAKS,
+    # evaluations
+    "evaluation_unique_name": lambda w: two(evaluation, w, name="same"),
+    "evaluation_kind_known": lambda w: evaluation(w, kind="duel"),
+    "evaluation_step_known": lambda w: evaluation(w, step="lunch"),
+    "evaluation_done_after_judging": lambda w: evaluation(w, state="done", step="tasks", finished_at=NOW),
+    "evaluation_state_and_time_agree": lambda w: evaluation(w, state="done", step="judge"),
+    "evaluation_prompts_are_held_out": lambda w: evaluation(w, splits=["valid", "train"]),
+    "evaluation_wants_something": lambda w: evaluation(w, num_prompts=0),
+    "evaluation_can_sample": lambda w: evaluation(w, top_p=0),
+    "evaluation_model_once": lambda w: entrants(w, 0, 1, model=a_model(w)),
+    "evaluation_model_position_once": lambda w: entrants(w, 0, 0),
+    "evaluation_one_baseline": lambda w: entrants(w, 0, 1, is_baseline=True),
+    "evaluation_at_most_9_models": lambda w: entrants(w, 9),
+    "evaluation_run_once": two_runs_for_a_wave,
+    "evaluation_prompt_once": drawn_twice,
+    "evaluation_prompt_number_once": two_prompts_of_a_number,
+    "evaluation_item_once": two_items_of_a_number,
+    "evaluation_item_is_asked_or_says_why_not": lambda w: EvaluationItem.objects.create(prompt=drawn(w), number=0),
+    "task_of_an_evaluation_is_work_of_ranking": lambda w: known_answer(w, evaluation=evaluation(w)),
 }
 
 

@@ -12,6 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from labeling.models import (
     Demonstration,
+    Evaluation,
     ImportBatch,
     Model,
     PlaygroundReply,
@@ -136,6 +137,15 @@ RULES: dict[str, str] = {
     "leaderboard_anew": MANAGER,
     "by_model": MANAGER,
     "by_model_anew": MANAGER,
+    # Evaluations: everybody but managers ranks blind
+    "evaluations": MANAGER,
+    "evaluation_new": MANAGER,
+    "evaluation": MANAGER,
+    "evaluation_more": MANAGER,
+    "evaluation_cancel": MANAGER,
+    "evaluation_retry": MANAGER,
+    "evaluation_win_rates": MANAGER,
+    "evaluation_prompts": MANAGER,
     # Data
     "snapshots": MANAGER,
     "snapshot_new": MANAGER,
@@ -259,6 +269,10 @@ THINGS: dict[str, list[str]] = {
     "model": [
         "model", "model_card", "model_card_file", "model_archive", "model_note", "model_promote", "model_retire",
         "model_restore",
+    ],
+    "evaluation": [
+        "evaluation", "evaluation_more", "evaluation_cancel", "evaluation_retry", "evaluation_win_rates",
+        "evaluation_prompts",
     ],
     "round": ["round", "round_proceed", "round_retry", "round_cancel"],
     "conversation": [
@@ -452,6 +466,12 @@ def things(people: People, make_prompt: Any) -> dict[str, uuid.UUID]:
     )
     turn = PlaygroundTurn.objects.create(session=talk, number=1, text="Why?", idempotency_key="k")
     rows["answer in a conversation"] = PlaygroundReply.objects.create(turn=turn, model=policy, side=0)
+    rows["evaluation"] = evaluation = Evaluation.objects.create(
+        project=project, name="one", splits=["valid"], num_prompts=1, max_prompt_tokens=8, max_new_tokens=8
+    )
+    rival = Model.objects.create(project=project, name="rival", kind="external")
+    for position, model in enumerate((rows["model"], rival)):
+        evaluation.entrants.create(model=model, position=position, is_baseline=position == 0)
     rows["invitation"], _ = invitations.invite(project=project, role=Role.LABELER, email="", by=people.manager)
     return {kind: row.uid for kind, row in rows.items()}
 

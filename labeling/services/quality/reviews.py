@@ -46,9 +46,10 @@ def consider(*, task: Task) -> Review | None:
     """Open a review if all wanted rankings are in and agree on too few comparisons. Call it with the task locked.
 
     Ties: tied by both is agreement, tied by one of the two is half of one. Answers without an order have no say.
+    In an evaluation what people differ on is the result: nobody decides it.
     """
     below = task.project.review_below_percent
-    if not below or task.num_wanted < 2 or task.num_responses > MAX_RESPONSES_FOR_PEOPLE:
+    if not below or task.evaluation_id or task.num_wanted < 2 or task.num_responses > MAX_RESPONSES_FOR_PEOPLE:
         return None
     given = list(Ranking.objects.counted().filter(task=task).values_list("ranks", flat=True))
     share = agreement_of(given)

@@ -10,17 +10,9 @@ from labeling.models import Project, Snapshot, User
 from labeling.services import artifacts, bell, locks
 
 FILTERS = (
-    "use_cases",
-    "languages",
-    "datasets",
-    "splits",
-    "since",
-    "until",
-    "with_held_out",
-    "adjudicated",
-    "streams",
-    "text_key",
-)
+    "use_cases", "languages", "datasets", "splits", "since", "until", "with_held_out", "adjudicated", "streams",
+    "text_key", "evaluation", "wave",
+)  # fmt: skip
 
 
 class SnapshotError(ValueError):

@@ -21,6 +21,7 @@ from training.contract.records import AnsweredRow, DemonstrationRow, Message, Pr
 
 CHUNK = 500
 SURPLUS = "surplus: more judgements than the task wanted"
+OF_EVALUATION = "of a human evaluation: it measures models"
 
 
 @dataclass
@@ -112,6 +113,7 @@ def _judged(snapshot: Snapshot, left_out: Counter[str]) -> Iterator[Judged]:
         .filter(time_filter(snapshot.filters), task__project=snapshot.project_id)
         .filter(prompt_filter(snapshot.filters, "task__prompt__"), stream_filter(snapshot.filters))
         .annotate(purpose=F("task__purpose"), review=F("adjudicates"), held_out=F("labeler__is_held_out"))
+        .annotate(evaluation=F("task__evaluation"))
         .annotate(prompt_hash=F("task__prompt__content_hash"))
         .values_list(
             "pk",
@@ -121,6 +123,7 @@ def _judged(snapshot: Snapshot, left_out: Counter[str]) -> Iterator[Judged]:
             "slot",
             "outcome",
             "purpose",
+            "evaluation",
             "review",
             "held_out",
             "prompt_hash",
@@ -148,6 +151,8 @@ def _reason_against(row: Any, *, decision: int | None) -> str:
     """`decision`: the ranking that a reviewer decided on for this task."""
     if row.purpose != Task.Purpose.WORK:
         return "not work: qualification, known answer or repeat"
+    if row.evaluation is not None:
+        return OF_EVALUATION
     if row.slot is None and row.pk != decision:
         is_unwanted = row.review is not None
         return "decision of a review: the labelers' own are wanted" if is_unwanted else SURPLUS
@@ -241,9 +246,13 @@ def _demonstration_rows(ids: Sequence[int]) -> Iterator[DemonstrationRow]:
 
 def plan_prompts(snapshot: Snapshot) -> Plan:
     wanted = Plan()
-    prompts = Prompt.objects.filter(prompt_filter(snapshot.filters), project=snapshot.project_id)
-    wanted.ids = list(prompts.order_by("content_hash").values_list("pk", flat=True))
-    wanted.left_out["retired"] = Prompt.objects.filter(project=snapshot.project_id, is_retired=True).count()
+    prompts = Prompt.objects.filter(project=snapshot.project_id)
+    if evaluation := snapshot.filters.get("evaluation"):
+        wave = snapshot.filters["wave"]
+        prompts = prompts.filter(evaluations__evaluation__uid=evaluation, evaluations__wave=wave)
+    found = prompts.filter(prompt_filter(snapshot.filters))
+    wanted.ids = list(found.order_by("content_hash").values_list("pk", flat=True))
+    wanted.left_out["retired"] = prompts.filter(is_retired=True).count()
     wanted.stream = lambda: _prompt_rows(wanted.ids)
     return wanted
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.test import Client
 
-from labeling.models import Demonstration, Model, Prompt, Round, Run, Snapshot, Task, TaskResponse
-from labeling.services import rounds, runs, snapshots, stations
+from labeling.models import Demonstration, Evaluation, Model, Prompt, Round, Run, Snapshot, Task, TaskResponse
+from labeling.services import evaluations, rounds, runs, snapshots, stations
 from tests.labeling.conftest import People
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -233,3 +234,106 @@ def finish(run: Run, **summary: Any) -> None:
     run.refresh_from_db()
     assert run.state == "succeeded"
     Run.objects.filter(pk=run.pk).update(result=run.result | {"summary": run.result["summary"] | summary})
+
+
+def test_at_its_end_a_round_asks_people_to_compare_its_policy_with_the_one_before(
+    people: People, judged: list[Prompt], sampled: None, work: Any
+) -> None:
+    Prompt.objects.filter(pk=judged[0].pk).update(split="valid")
+    first = start(people, num_evaluation_prompts=1)
+    for _ in range(6):
+        work(first)
+    evaluation = Evaluation.objects.get()
+    policy, sft = Model.objects.get(run=first.ppo_run), Model.objects.get(run=first.sft_run)
+    assert (first.state, evaluation.round, evaluation.baseline.model) == ("done", first, sft)
+    assert [entrant.model for entrant in evaluation.entrants.all()] == [policy, sft]
+    assert [item.prompt for item in evaluation.prompts.all()] == [judged[0]]
+    assert first.generate_run is not None
+    assert evaluation.max_new_tokens == first.generate_run.config["max_new_tokens"]
+    rounds.advance(first.pk)
+    assert Evaluation.objects.count() == 1
+
+    evaluations.cancel(evaluation, user=people.manager)
+    second = start(people, num_evaluation_prompts=1)
+    for _ in range(6):
+        work(second)
+    assert Evaluation.objects.get(round=second).baseline.model == policy
+
+
+def test_a_round_is_done_even_where_nothing_can_be_compared(
+    people: People, judged: list[Prompt], sampled: None, work: Any
+) -> None:
+    Prompt.objects.filter(pk=judged[0].pk).update(split="test")
+    round = start(people, num_evaluation_prompts=5)
+    Prompt.objects.filter(pk=judged[0].pk).update(split="train")
+    for _ in range(6):
+        work(round)
+    assert round.state == "done"
+    assert "was begun: There is no held-out prompt" in round.error
+    assert not Evaluation.objects.exists()
+
+
+def test_without_a_held_out_prompt_a_round_that_would_compare_does_not_start(
+    people: People, judged: list[Prompt]
+) -> None:
+    with pytest.raises(rounds.RoundError, match="no held-out prompt"):
+        start(people, num_evaluation_prompts=3)
+
+
+def test_the_round_s_page_says_where_ppo_s_kl_ends_it_and_whether_it_did(
+    people: People, judged: list[Prompt], sampled: None, work: Any, client: Client
+) -> None:
+    client.force_login(people.manager)
+    round = start(people)
+    address = f"/p/{people.project.slug}/rounds/{round.uid}/"
+
+    def rule() -> stations.StopRule:
+        found = stations.of(Round.objects.get(pk=round.pk))[3].stop_rule
+        assert found is not None
+        return found
+
+    assert (rule().budget, rule().ends_the_run, rule().has_ended) == (20.0, False, False)
+    assert "KL budget 20.0 nats: past it an alarm can ring, and PPO goes on" in client.get(address).content.decode()
+    while round.step != "ppo":
+        work(round)
+    rounds.advance(round.pk)
+    round.refresh_from_db()
+    assert round.ppo_run is not None
+    Run.objects.filter(pk=round.ppo_run.pk).update(
+        config=round.ppo_run.config | {"stop_at_kl_budget": True, "kl_budget": 4.0}
+    )
+    assert "past it PPO ends early" in client.get(address).content.decode()
+    finish(round.ppo_run, stopped_at_kl_budget=True, num_iterations=7, valid_kl_after=4.5)
+    assert rule() == stations.StopRule(4.0, True, has_ended=True, was_stopped=True, num_iterations=7, kl=4.5)
+    text = client.get(address).content.decode()
+    assert "Ended early at its KL budget</strong> of 4.0 nats, after 7 iterations" in text
+
+
+@pytest.mark.parametrize(("kl", "words"), [(3.0, "not ended early"), (30.0, "the budget only rings an alarm")])
+def test_a_ppo_that_was_not_ended_says_how_far_its_kl_went(
+    people: People, judged: list[Prompt], sampled: None, work: Any, client: Client, kl: float, words: str
+) -> None:
+    client.force_login(people.manager)
+    round = start(people)
+    while round.step != "ppo":
+        work(round)
+    rounds.advance(round.pk)
+    round.refresh_from_db()
+    assert round.ppo_run is not None
+    finish(round.ppo_run, stopped_at_kl_budget=False, valid_kl_after=kl)
+    text = client.get(f"/p/{people.project.slug}/rounds/{round.uid}/").content.decode()
+    assert f"KL {kl:.1f} of a budget of 20.0 nats" in text
+    assert words in text
+
+
+def test_the_form_of_a_round_takes_how_many_prompts_to_compare_on(
+    people: People, judged: list[Prompt], client: Client
+) -> None:
+    client.force_login(people.manager)
+    Prompt.objects.filter(pk=judged[0].pk).update(split="valid")
+    asked = {"preset": "tiny-cpu", "responses_per_prompt": 2, "num_evaluation_prompts": "1"}
+    client.post(f"/p/{people.project.slug}/rounds/start/", asked)
+    assert Round.objects.get().num_evaluation_prompts == 1
+    Round.objects.update(state="cancelled", finished_at="2026-01-01T00:00Z")
+    client.post(f"/p/{people.project.slug}/rounds/start/", asked | {"num_evaluation_prompts": ""})
+    assert Round.objects.latest("pk").num_evaluation_prompts == 0
