@@ -99,7 +99,7 @@ def test_what_a_killed_worker_had_shown_is_gone_while_the_next_one_begins_anew(
     turn.replies.filter(side=1).update(is_to_stop=True)
     claim = runs.claim(run.pk)
     assert claim is not None
-    Talking(claim=claim, run_dir=prepare(run)).begin()
+    Talking(claim=claim, run_dir=prepare(run, claim)).begin()
     assert said(turn) == [(0, 0, "waiting", ""), (1, 0, "stopped", "")]
 
 
@@ -143,7 +143,7 @@ def test_a_worker_that_woke_up_late_writes_nothing(talk: PlaygroundSession) -> N
     run = run_of(talk)
     late = runs.claim(run.pk, owner="late")
     assert late is not None
-    carrier = Talking(claim=late, run_dir=prepare(run))
+    carrier = Talking(claim=late, run_dir=prepare(run, claim))
     carrier.begin()
     carrier.tick()
     asked = [request.id for request in Desk(prepare(run)).new_requests() if isinstance(request, Ask)]
@@ -162,7 +162,7 @@ def test_nothing_is_written_while_nothing_is_new(talk: PlaygroundSession, django
     run = run_of(talk)
     claim = runs.claim(run.pk)
     assert claim is not None
-    carrier = Talking(claim=claim, run_dir=prepare(run))
+    carrier = Talking(claim=claim, run_dir=prepare(run, claim))
     carrier.begin()
     carrier.tick()
     with django_assert_max_num_queries(1):  # what is open; four times a second
@@ -244,7 +244,7 @@ def test_text_that_postgres_does_not_take_is_made_to_fit(talk: PlaygroundSession
     run = run_of(talk)
     claim = runs.claim(run.pk)
     assert claim is not None
-    carrier = Talking(claim=claim, run_dir=prepare(run))
+    carrier = Talking(claim=claim, run_dir=prepare(run, claim))
     carrier.begin()
     carrier.tick()
     asked = [request.id for request in Desk(prepare(run)).new_requests() if isinstance(request, Ask)]
