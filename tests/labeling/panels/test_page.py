@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from labeling.services.agreement import Figure
 from labeling.services.panels import Chart, Line, Printed
-from labeling.templatetags.panels import said, scale_of
+from labeling.templatetags.panels import WIDTH, said, scale_of
 from tests.labeling.conftest import People
 from tests.labeling.panels import world
 from tests.labeling.panels.world import interval, reward_model
@@ -115,7 +115,7 @@ def test_shares_are_drawn_between_round_tenths_that_hold_the_papers_value_too() 
     assert (scale_of(chart).lowest, scale_of(chart).highest) == pytest.approx((0.4, 0.7))
     with_paper = Chart("", [Line("", Figure(0.65), paper=Printed(0.724, "here", 0.72, 0.728))])
     assert (scale_of(with_paper).lowest, scale_of(with_paper).highest) == pytest.approx((0.6, 0.8))
-    assert scale_of(with_paper).x(0.7) == pytest.approx(150)
+    assert scale_of(with_paper).x(0.7) == pytest.approx(WIDTH / 2)
 
 
 def test_bars_begin_at_zero_and_the_papers_sizes_do_not_shrink_them() -> None:
