@@ -143,10 +143,10 @@ def test_a_worker_that_woke_up_late_writes_nothing(talk: PlaygroundSession) -> N
     run = run_of(talk)
     late = runs.claim(run.pk, owner="late")
     assert late is not None
-    carrier = Talking(claim=late, run_dir=prepare(run, claim))
+    carrier = Talking(claim=late, run_dir=prepare(run, late))
     carrier.begin()
     carrier.tick()
-    asked = [request.id for request in Desk(prepare(run)).new_requests() if isinstance(request, Ask)]
+    asked = [request.id for request in Desk(run_dir_of(run)).new_requests() if isinstance(request, Ask)]
     assert len(asked) == 2
     Run.objects.filter(pk=run.pk).update(lease_until=Now() - timedelta(seconds=1))
     assert runs.claim(run.pk, owner="other") is not None
@@ -247,7 +247,7 @@ def test_text_that_postgres_does_not_take_is_made_to_fit(talk: PlaygroundSession
     carrier = Talking(claim=claim, run_dir=prepare(run, claim))
     carrier.begin()
     carrier.tick()
-    asked = [request.id for request in Desk(prepare(run)).new_requests() if isinstance(request, Ask)]
+    asked = [request.id for request in Desk(run_dir_of(run)).new_requests() if isinstance(request, Ask)]
     carrier.desk.put(asked[0], Reply(state="failed", text="a\0b", error="c\0d"))
     carrier.tick()
     assert turn.replies.filter(text="a\ufffdb", error="c\ufffdd", state="failed").count() == 1
