@@ -218,6 +218,6 @@ def _turn(request: ProjectRequest, uid: UUID, number: int) -> tuple[PlaygroundSe
 
 
 def _address(session: PlaygroundSession, request: ProjectRequest, number: int | None = None) -> str:
-    """Its newest end, or one of its turns."""
+    """One of its turns, or its end, where the page goes by itself: a fragment would take the focus from the field."""
     address = reverse("playground_session", args=[request.project.slug, session.uid])
-    return f"{address}#turn-{number}" if number else f"{address}#ask"
+    return f"{address}#turn-{number}" if number else address

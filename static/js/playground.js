@@ -33,7 +33,7 @@ document.addEventListener("htmx:afterSettle", () => {
 });
 show();
 
-/* At the end of the conversation, ready to write; but a link to a turn leads to that turn. A fragment keeps autofocus from working. */
+/* At the end of the conversation, ready to write; but a link to a turn leads to that turn. */
 if (!location.hash.startsWith("#turn-")) {
   window.scrollTo({ top: document.documentElement.scrollHeight });
   composer.querySelector("textarea").focus({ preventScroll: true });
