@@ -235,9 +235,9 @@ def _tell(request: ProjectRequest, counts: tasks.TaskCounts) -> None:
     if counts.num_names_itself:
         reasons.append(f"{counts.num_names_itself:,} responses left out that seem to name their model.")
     if counts.num_passed_over:
-        reasons.append(f"{counts.num_passed_over:,} prompts passed over: too few responses, or a task with them.")
+        reasons.append(f"{counts.num_passed_over:,} passed over: too few responses, or a task with the same.")
     if counts.num_unscored:
-        reasons.append(f"{counts.num_unscored:,} prompts have responses without a score, and came last.")
+        reasons.append(f"{counts.num_unscored:,} came last: not all of its responses have a score.")
     if counts.num_same_text:
         reasons.append(f"{counts.num_same_text:,} responses left out that repeat another one.")
     (messages.success if counts.num_made else messages.warning)(request, " ".join([made, *reasons]))

@@ -106,8 +106,8 @@ def test_the_page_says_how_many_had_no_score(client: Any, people: Any, judge: An
     make_prompt("unknown", k=2)
     make_prompt("alone", k=1)
     page = post(client, people, way="margin").content.decode()
-    assert "1 prompts have responses without a score, and came last." in page
-    assert "1 prompts passed over" in page
+    assert "1 came last: not all of its responses have a score." in page
+    assert "1 passed over: too few responses" in page
     assert [task.prompt.text for task in Task.objects.order_by("pk")] == ["known", "unknown"]
 
 
