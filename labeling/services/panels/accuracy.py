@@ -14,7 +14,7 @@ from labeling.services.panels.evaluations import figure, source_of
 
 MOST_MODELS: Final = 8
 AGREEMENT_PAGE: Final = Source("Agreement", "agreement")
-ABOUT: Final = {
+ABOUT: Final[dict[str, Any]] = {
     "key": "reward",
     "title": "Reward model against agreement",
     "question": "Is the reward model as right about people as people are about each other?",

@@ -1,6 +1,6 @@
 """Panel 1: which prompts there are, as the paper's tables 1, 6 and 8 say it of its own."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.core.cache import cache
 from django.db.models import Count
@@ -14,7 +14,7 @@ from labeling.services.prompt_tables import KEPT_SECONDS, Tables
 
 PAGE: Final = Source("Prompts in tables", "progress")
 MOST_LANGUAGES: Final = 8
-ABOUT: Final = {
+ABOUT: Final[dict[str, Any]] = {
     "key": "data",
     "title": "Data distribution",
     "question": "What are the models trained and asked on, and how does it differ from InstructGPT's data?",
@@ -43,9 +43,8 @@ def _use_cases(tables: Tables) -> Chart:
 
 def _sizes(project: Project) -> Chart:
     """By what a prompt serves for: it was answered by a person, ranked, or may be sampled from."""
-    rows: list[tuple[str, str, str, int]] = cache.get_or_set(
-        f"panel-sizes:{project.pk}", lambda: _counts(project), KEPT_SECONDS
-    )
+    kept = cache.get_or_set(f"panel-sizes:{project.pk}", lambda: _counts(project), KEPT_SECONDS)
+    rows = cast(list[tuple[str, str, str, int]], kept)
     lines = [
         Line(
             f"{data}, {Split(split).label.lower()}, {PromptSource(source).label.lower()}",

@@ -1,7 +1,7 @@
 """Panel 4: who prefers what is long: people, the reward model, and so the policies."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.core.cache import cache
 from django.db import connection
@@ -14,7 +14,7 @@ from labeling.services.panels.accuracy import Judge
 from labeling.services.panels.drawn import Chart, Line, Missing, Panel, Source
 from labeling.services.panels.evaluations import Comparable, figure, kind_of, source_of
 
-ABOUT: Final = {
+ABOUT: Final[dict[str, Any]] = {
     "key": "length",
     "title": "Length bias",
     "question": "Does being longer win, with people and with machines?",
@@ -101,9 +101,8 @@ def _where(answers: Comparable) -> str:
 
 def _sampled(project: Project) -> list[Line]:
     """Mean of prompts' means, with its interval over prompts."""
-    rows: list[tuple[Any, ...]] = cache.get_or_set(
-        f"panel-lengths:{project.pk}", lambda: _lengths(project), KEPT_SECONDS
-    )
+    found = cache.get_or_set(f"panel-lengths:{project.pk}", lambda: _lengths(project), KEPT_SECONDS)
+    rows = cast(list[tuple[Any, ...]], found)
     models = Model.objects.filter(pk__in=[row[0] for row in rows]).select_related("run__round").defer("run__result")
     known = {model.pk: model for model in models}
     return [_of_model(known[row[0]], row) for row in reversed(rows) if row[0] in known]

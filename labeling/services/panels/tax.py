@@ -1,14 +1,14 @@
 """Panel 3: what training for preferences costs in plain language modelling, with and without pretraining gradients."""
 
 import math
-from typing import Final
+from typing import Any, Final
 
 from labeling.services.agreement import Figure
 from labeling.services.panels import paper, words
 from labeling.services.panels.drawn import Chart, Line, Missing, Panel
 from labeling.services.panels.evaluations import PPO, PTX, SFT, Comparable, Measured, figure, source_of
 
-ABOUT: Final = {
+ABOUT: Final[dict[str, Any]] = {
     "key": "tax",
     "title": "Alignment tax",
     "question": "How much plain language did the policies lose, and does PPO-ptx keep it?",
