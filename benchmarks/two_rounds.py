@@ -12,6 +12,7 @@ both rounds' policies with SFT, blind, on held-out prompts: a human evaluation. 
 import argparse
 import itertools
 import json
+import logging
 import os
 import signal
 import sys
@@ -34,14 +35,22 @@ NUM_ROUNDS: Final = 2
 
 
 @dataclass(frozen=True)
+class Rate:
+    """How often one is preferred to the other, ties half; the interval is over prompts."""
+
+    value: float
+    low: float
+    high: float
+    num_prompts: int
+
+
+@dataclass(frozen=True)
 class Figures:
-    """A policy as the labelers see it. The interval is over held-out prompts."""
+    """A policy as the labelers see it."""
 
     name: str
-    win_rate: float | None
-    low: float | None
-    high: float | None
-    num_prompts: int
+    over_sft: Rate | None
+    over_before: Rate | None  # over the policy that the round began with
     liked: float  # mean points of its answers to held-out prompts
 
 
@@ -52,6 +61,7 @@ def main() -> int:
     started = time.monotonic()
     with site.throw_away_home() as home, site.services(home):
         site.migrate()
+        logging.getLogger("labeling").setLevel(logging.WARNING)
         floor = Floor(home)
         for name in ("gpu", "worker", "beat"):
             floor.start(name)
@@ -151,6 +161,7 @@ def _compared(
         name="After two rounds",
         models=policies,
         baseline=policies[0],
+        kind=Evaluation.Kind.PAIRS,
         splits=[Split.VALID],
         num_prompts=num_prompts,
         num_wanted=len(labelers),
@@ -161,7 +172,10 @@ def _compared(
     _wait_until(asked, Evaluation.Step.JUDGE)
     say(f"{people.answer_everything(project, labelers)} comparisons answered")
     report = evaluations.results.of(asked)
-    return [_figures(policy, policies[0], report, asked) for policy in policies]
+    befores = [None, *policies]
+    return [
+        _figures(policy, policies[0], before, report, asked) for policy, before in zip(policies, befores, strict=False)
+    ]
 
 
 def _wait_until(asked: "Evaluation", step: str) -> None:
@@ -174,22 +188,25 @@ def _wait_until(asked: "Evaluation", step: str) -> None:
     wait_for(there, seconds=LONGEST, what=f"the evaluation is at {step}")
 
 
-def _figures(policy: "Model", baseline: "Model", report: Any, asked: "Evaluation") -> Figures:
+def _figures(policy: "Model", sft: "Model", before: "Model | None", report: Any, asked: "Evaluation") -> Figures:
     from labeling.models import Response
 
-    texts = Response.objects.filter(model=policy, run__for_evaluation__entrant__evaluation=asked)
+    texts = Response.objects.filter(model=policy, task_responses__task__evaluation=asked).distinct()
     points = [preference(text) for text in texts.values_list("text", flat=True)]
     liked = sum(points) / max(1, len(points))
-    rate = report.of_models(policy.pk, baseline.pk) if policy != baseline else None
-    if rate is None:
-        return Figures(policy.name, None, None, None, len(points), liked)
-    figure = rate.figure
-    return Figures(policy.name, figure.value, figure.low, figure.high, figure.num_tasks, liked)
+    if before is None:
+        return Figures(policy.name, None, None, liked)
+    return Figures(policy.name, _rate(report, policy, sft), _rate(report, policy, before), liked)
+
+
+def _rate(report: Any, policy: "Model", rival: "Model") -> Rate:
+    figure = report.of_models(policy.pk, rival.pk).figure
+    return Rate(figure.value, figure.low, figure.high, figure.num_tasks)
 
 
 def _rises(compared: list[Figures]) -> bool:
-    """From chance by the first round's policy to the second's."""
-    rates = [0.5, *(row.win_rate or 0.0 for row in compared[1:])]
+    """Over SFT, from chance by the first round's policy to the second's."""
+    rates = [0.5, *(row.over_sft.value for row in compared if row.over_sft)]
     return all(later > earlier for earlier, later in itertools.pairwise(rates))
 
 
@@ -226,12 +243,12 @@ def _model_of(done: "Round") -> "Model":
 
 
 def _print(result: dict[str, Any]) -> None:
-    print("| policy | win rate over SFT | 95 % interval | held-out prompts | points (0 to 5) |\n|---|---|---|---|---|")
+    print("| policy | win rate over SFT | over the policy before | held-out prompts | points (0 to 5) |")
+    print("|---|---|---|---|---|")
     for row in result["policies"]:
-        has_rate = row["win_rate"] is not None
-        rate = f"{row['win_rate']:.1%}" if has_rate else ""
-        interval = f"{row['low']:.1%} to {row['high']:.1%}" if has_rate and row["low"] is not None else ""
-        print(f"| {row['name']} | {rate} | {interval} | {row['num_prompts']} | {row['liked']:.2f} |")
+        num = row["over_sft"]["num_prompts"] if row["over_sft"] else ""
+        rates = " | ".join(map(_written, (row["over_sft"], row["over_before"])))
+        print(f"| {row['name']} | {rates} | {num} | {row['liked']:.2f} |")
     print("\n| round | rankings | reward accuracy, valid | KL | reward before → after | alarms | seconds |")
     print("|---|---|---|---|---|---|---|")
     for row in result["rounds"]:
@@ -241,6 +258,10 @@ def _print(result: dict[str, Any]) -> None:
         figures = (row["number"], row["num_rankings"], held, f"{valid.get('valid_kl_after', 0):.1f}", moved)
         print("| " + " | ".join(map(str, (*figures, row["num_alarms"], row["seconds"]))) + " |")
     print(f"\nrises from round to round: {'yes' if result['rises'] else 'no'}; {result['seconds']} s in all")
+
+
+def _written(rate: dict[str, Any] | None) -> str:
+    return f"{rate['value']:.1%} ({rate['low']:.1%} to {rate['high']:.1%})" if rate else ""
 
 
 def say(text: str) -> None:

@@ -206,8 +206,8 @@ def _freeze(round: Round) -> bool:
 
 
 def _train_sft(round: Round) -> bool:
-    if round.sft_snapshot is None:
-        return True  # nothing to learn from; the policy of the last round stands in
+    if round.sft_snapshot is None or _has_learned(round.policy_before, round.sft_snapshot):
+        return True  # nothing to learn from, or nothing new; the policy of the last round stands in
     inputs: dict[str, runs.Input] = {"dataset": round.sft_snapshot}
     if round.policy_before:
         inputs["init_model"] = round.policy_before
@@ -327,6 +327,18 @@ def _set(round: Round, **changes: Any) -> None:
     """For the holder of the row's lock."""
     Round.objects.filter(pk=round.pk).update(**changes)
     round.refresh_from_db()
+
+
+def _has_learned(policy: Model | None, demonstrations: Snapshot) -> bool:
+    """Whether it, or a model it descends from, learned from these very demonstrations. Once more would take back some of
+    what its rewards taught it since."""
+    while policy:
+        if policy.run and policy.run.stage == Stage.SFT:
+            read = policy.run.inputs.filter(name="dataset").select_related("snapshot__same_as")
+            if any(item.snapshot and item.snapshot.resolved == demonstrations.resolved for item in read):
+                return True
+        policy = policy.parent
+    return False
 
 
 def _sft_model(round: Round) -> Model:

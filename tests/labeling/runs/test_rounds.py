@@ -76,19 +76,37 @@ def test_a_round_goes_all_the_way_and_makes_tasks_of_what_the_new_policy_said(
     assert [station.state for station in stations.of(round)] == ["done"] * 6
 
 
-def test_the_second_round_starts_from_the_policy_of_the_first(
-    people: People, judged: list[Prompt], sampled: None, work: Any
-) -> None:
+@pytest.fixture
+def after_one_round(people: People, judged: list[Prompt], sampled: None, work: Any) -> Model:
+    """The policy of a first round."""
     first = start(people)
     for _ in range(6):
         work(first)
-    policy = Model.objects.get(is_current=True)
+    return Model.objects.get(is_current=True)
 
+
+def test_the_second_round_goes_on_from_the_policy_of_the_first_and_does_not_learn_the_same_demonstrations_again(
+    people: People, after_one_round: Model, work: Any
+) -> None:
+    second = start(people)
+    for _ in range(3):
+        work(second)
+    assert second.policy_before == after_one_round
+    assert second.sft_snapshot is not None
+    assert second.sft_run is None
+    assert stations.of(second)[1].state == "skipped"
+    assert second.reward_run.inputs.get(name="init_model").model == after_one_round  # type: ignore[union-attr]
+    assert second.ppo_run.inputs.get(name="policy_model").model == after_one_round  # type: ignore[union-attr]
+
+
+def test_with_a_new_demonstration_the_second_round_trains_sft_from_the_policy_of_the_first(
+    people: People, after_one_round: Model, judged: list[Prompt], work: Any
+) -> None:
+    Demonstration.objects.create(prompt=judged[0], labeler=people.labeler2, text="Another.", idempotency_key="another")
     second = start(people)
     for _ in range(2):
         work(second)
-    assert second.policy_before == policy
-    assert second.sft_run.inputs.get(name="init_model").model == policy  # type: ignore[union-attr]
+    assert second.sft_run.inputs.get(name="init_model").model == after_one_round  # type: ignore[union-attr]
 
 
 def test_advancing_again_and_again_makes_nothing_twice(people: People, judged: list[Prompt], work: Any) -> None:
