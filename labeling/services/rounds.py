@@ -330,8 +330,8 @@ def _set(round: Round, **changes: Any) -> None:
 
 
 def _has_learned(policy: Model | None, demonstrations: Snapshot) -> bool:
-    """Whether it, or a model it descends from, learned from these very demonstrations. Once more would take back some of
-    what its rewards taught it since."""
+    """Whether it, or a model it descends from, learned from these very demonstrations. Once more would take back some
+    of what its rewards taught it since."""
     while policy:
         if policy.run and policy.run.stage == Stage.SFT:
             read = policy.run.inputs.filter(name="dataset").select_related("snapshot__same_as")
