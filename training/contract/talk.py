@@ -58,7 +58,7 @@ class End:
 
 
 Request = Ask | Stop | End
-_PLAIN: Final[Mapping[str, type[Stop] | type[End]]] = {"stop": Stop, "end": End}
+_OTHERS: Final[dict[str, type[Stop] | type[End]]] = {"stop": Stop, "end": End}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +157,6 @@ def _request(line: bytes) -> Request:
         rest = {name: value for name, value in values.items() if name != "kind"}
         if kind == "ask":
             return Ask(**rest | {"messages": tuple(Message(**message) for message in rest["messages"])})
-        return _PLAIN[kind](**rest)
+        return _OTHERS[kind](**rest)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunDirError(f"requests.jsonl: {error!r} in {line[:200]!r}") from None
