@@ -13,8 +13,10 @@ from labeling.services.agreement import Figure
 from labeling.services.scores.payoff import Curve, Point
 
 register = template.Library()
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT = 720, 300, 52, 20, 14, 46
-APART: Final = 5  # the two whiskers of a number stand beside each other
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT = 360, 230, 46, 10, 10, 44
+PAD: Final = 18  # half of a number's label
+NUM_LABELS: Final = 5
+APART: Final = 3  # the two whiskers of a number stand beside each other
 STREAMS: Final = (("chosen", "Chosen", -APART), ("control", "Random control", APART))
 
 
@@ -22,20 +24,21 @@ STREAMS: Final = (("chosen", "Chosen", -APART), ("control", "Random control", AP
 def payoff_chart(curve: Curve) -> dict[str, Any]:
     lowest, highest = _range([figure for point in curve.points for figure in (point.chosen, point.control)])
     numbers = [point.num_rankings for point in curve.points]
+    every = -(-len(numbers) // NUM_LABELS)
     steps = round((highest - lowest) / _step(lowest, highest))
     return {
         "width": WIDTH,
         "height": HEIGHT,
         "left": LEFT,
         "right": WIDTH - RIGHT,
-        "foot": HEIGHT - FOOT + 20,
+        "foot": HEIGHT - FOOT + 18,
         "caption": HEIGHT - 6,
         "lines": [_line(curve.points, name, label, shift, (lowest, highest)) for name, label, shift in STREAMS],
         "rows": [
             (_y(value, lowest, highest), f"{100 * value:.0f} %")
             for value in (lowest + (highest - lowest) * step / steps for step in range(steps + 1))
         ],
-        "columns": [(_x(number, numbers), f"{number:,}") for number in numbers],
+        "columns": [(_x(number, numbers), f"{number:,}") for number in numbers[::-every][::-1]],
     }
 
 
@@ -64,7 +67,7 @@ def _x(number: int, numbers: Sequence[int]) -> float:
     """Doublings are equally far apart."""
     span = math.log(numbers[-1] / numbers[0])
     share = math.log(number / numbers[0]) / span if span else 0.5
-    return round(LEFT + 30 + share * (WIDTH - LEFT - RIGHT - 60), 1)
+    return round(LEFT + PAD + share * (WIDTH - LEFT - RIGHT - 2 * PAD), 1)
 
 
 def _y(value: float | None, lowest: float, highest: float) -> float | None:

@@ -69,11 +69,11 @@ def test_an_interval_holds_what_prompts_and_seeds_happened_to_be() -> None:
     for repetition in range(200):
         ease_G = np.clip(0.6 + 0.15 * rng.standard_normal(60), 0, 1)
         of_seeds = []
-        for _ in range(12):
-            skill = 0.05 * rng.standard_normal()
+        for _ in range(20):  # what the draw of a training set makes of it weighs as much as the prompts do
+            skill = 0.1 * rng.standard_normal()
             right = rng.random(60) < np.clip(ease_G + skill, 0, 1)
             of_seeds.append(Answers(tuple(map(float, right)), (1,) * 60))
-        draws = curves.Resamples(num_prompts=60, num_seeds=12, num_samples=300, seed=repetition)
+        draws = curves.Resamples(num_prompts=60, num_seeds=20, num_samples=300, seed=repetition)
         found = curves.interval(draws.accuracies(of_seeds))
         held += found["low"] <= 0.6 <= found["high"]
     assert 180 <= held <= 200

@@ -53,10 +53,12 @@ def test_what_the_model_has_not_scored_whole_or_nobody_ordered_is_not_there(peop
 
 def test_a_new_ranking_and_a_new_score_are_seen_at_once(people: Any, judge: Any, ask: Any) -> None:
     model = judge()
-    first, second = ask(2)
+    first, second = ask(2, wanted=2)
     score(model, first, [1.0, 0.0, 2.0])
     rank(first, people.labeler, [1, 2, 3])
     assert found(people, model) == [first.pk]
+    rank(first, people.labeler2, [1, 2, 3])
+    assert found(people, model, min_labelers=2) == [first.pk]
     rank(second, people.labeler, [1, 2, 3])
     assert found(people, model) == [first.pk]
     score(model, second, [1.0, 0.0, 9.0])

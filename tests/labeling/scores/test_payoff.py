@@ -113,7 +113,7 @@ def test_the_page_draws_the_newest_curve_and_lists_the_others(client: Any, peopl
     assert "+3.0" not in page
     asked = client.get(reverse("payoff", args=["tea"]) + f"?run={first.uid}").content.decode()
     assert "+3.0" in asked
-    assert '<svg viewBox="0 0 720 300"' in asked
+    assert '<svg viewBox="0 0 360 230"' in asked
     assert str(second.uid) in asked
 
 
