@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHAPE = {"num_layers": 2, "width": 64, "num_heads": 4, "prompt_tokens": 24, "response_tokens": 192}
 FULL = start.Size(vocabulary=4096, sft_steps=120, reward_epochs=1, reward_steps=0, **SHAPE)
 QUICK = start.Size(vocabulary=2048, sft_steps=60, reward_epochs=1, reward_steps=0, **SHAPE)
-TINY = start.Size(vocabulary=512, sft_steps=2, reward_epochs=1, reward_steps=0, **SHAPE)
+TINY = start.Size(vocabulary=512, sft_steps=2, reward_epochs=1, reward_steps=0, **SHAPE | {"response_tokens": 16})
 
 
 @dataclass(frozen=True)

@@ -112,10 +112,11 @@ def test_an_upload_is_read_in_any_order(s3: Any) -> None:
         assert file.read(5) == LARGE[:5]
 
 
-def test_more_files_than_one_answer_lists_are_all_there_and_all_go(s3: Any) -> None:
-    for number in range(1005):
+def test_more_files_than_one_answer_lists_are_all_there_and_all_go(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")  # S3 itself lists a thousand
+    for number in range(35):
         artifacts.storage().save(f"runs/r/checkpoints/{number % 3}/{number}", ContentFile(b"x"))
-    assert len(list(artifacts.names("runs/r"))) == 1005
+    assert len(list(artifacts.names("runs/r"))) == 35
     assert artifacts.folders("runs/r/checkpoints") == ["0", "1", "2"]
     artifacts.delete_folder("runs/r")
     assert s3() == set()
