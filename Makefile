@@ -21,7 +21,7 @@ up: installed ## start everything and show the logs; PORT=8000, PODIUM_HOST=127.
 
 test: installed-dev chromium ## every test, browser included
 	@OMP_NUM_THREADS=1 $(FRESH) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser"
-	@OMP_NUM_THREADS=1 PODIUM_CHROMIUM="$$($(BIN)/python -m config.chromium)" $(FRESH) $(BIN)/python -m pytest -q -m browser
+	@OMP_NUM_THREADS=1 PODIUM_CHROMIUM="$$($(BIN)/python -m config.chromium)" $(FRESH) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m browser
 
 test-fast: installed-dev ## what needs neither browser nor training
 	@OMP_NUM_THREADS=1 $(FRESH) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser and not slow"
