@@ -165,7 +165,7 @@ def test_nothing_is_written_while_nothing_is_new(talk: PlaygroundSession, django
     carrier = Talking(claim=claim, run_dir=prepare(run, claim))
     carrier.begin()
     carrier.tick()
-    asked = next(request.id for request in Desk(prepare(run)).new_requests() if isinstance(request, Ask))
+    asked = next(request.id for request in Desk(run_dir_of(run)).new_requests() if isinstance(request, Ask))
     carrier.desk.put(asked, Reply(state="answering", text="So", num_tokens=1))
     carrier.tick()
     with django_assert_max_num_queries(1):  # what is open; four times a second
