@@ -33,7 +33,7 @@ def browser_path() -> str:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+        quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-gpu"]
         opened = playwright.chromium.launch(executable_path=browser_path(), args=quiet)
         yield opened
         opened.close()
