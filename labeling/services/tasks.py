@@ -344,8 +344,11 @@ def usable_of(found: list[Candidate], counts: TaskCounts) -> list[int]:
 
 
 def response_sets(prompts: list[Prompt]) -> dict[int, set[frozenset[int]]]:
+    """Which responses of each prompt people are asked about together already. What an evaluation asks trains nothing,
+    and stands in nobody's way."""
     found: dict[int, set[frozenset[int]]] = defaultdict(set)
-    tasks = Task.objects.filter(prompt__in=prompts, num_responses__gt=0, purpose=Task.Purpose.WORK)
+    plain = Task.objects.filter(prompt__in=prompts, purpose=Task.Purpose.WORK, evaluation=None)
+    tasks = plain.filter(num_responses__gt=0)
     for prompt_id, responses in tasks.annotate(ids=ArrayAgg("task_responses__response_id")).values_list(
         "prompt_id", "ids"
     ):

@@ -72,7 +72,9 @@ def ask(request: ProjectRequest, uid: uuid.UUID) -> HttpResponseBase:
     if service.ask(task=task, by=request.user):
         messages.success(request, "A reviewer will rank it and decide.")
     else:
-        messages.warning(request, "Nothing was asked: it has a review already, or people cannot rank it.")
+        messages.warning(
+            request, "Nothing was asked: it has a review already, is part of an evaluation, or people cannot rank it."
+        )
     return redirect("task", request.project.slug, uid)
 
 

@@ -76,8 +76,11 @@ def open_many(
     scores: Mapping[int, float] | None = None,
     by: User | None = None,
 ) -> int:
-    """A review for each of these ranking tasks that has none or was dismissed. Returns how many were opened."""
-    tasks = Task.objects.filter(pk__in=list(task_ids), project=project, purpose=Task.Purpose.WORK)
+    """A review for each of these ranking tasks that has none or was dismissed. Returns how many were opened.
+
+    Never for one of an evaluation: a decision would neither train nor count.
+    """
+    tasks = Task.objects.filter(pk__in=list(task_ids), project=project, purpose=Task.Purpose.WORK, evaluation=None)
     tasks = tasks.filter(kind__in=RANKING_KINDS, num_responses__lte=MAX_RESPONSES_FOR_PEOPLE)
     return sum(_open(task, reason, (scores or {}).get(task.pk), by) for task in tasks.order_by("pk"))
 

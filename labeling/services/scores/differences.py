@@ -156,8 +156,8 @@ def _of_task(scores: Sequence[float], rows: Sequence[Sequence[int]]) -> Surprise
 
 
 def _rankings(project: Project) -> Mapping[int, tuple[list[Sequence[int]], str, str]]:
-    """By task: the ranks that count, and what its prompt is."""
-    counted = Ranking.objects.counted().filter(
+    """By task: the ranks that models may learn from, and what its prompt is."""
+    counted = Ranking.objects.trainable().filter(
         task__project=project, task__num_responses__lte=MAX_RESPONSES_FOR_PEOPLE, ranks__len__gte=2
     )
     columns = ("task", "ranks", "task__prompt__use_case", "task__prompt__language")
@@ -168,7 +168,7 @@ def _rankings(project: Project) -> Mapping[int, tuple[list[Sequence[int]], str, 
 
 
 def _key(project: Project, judge: Model) -> str:
-    rankings = Ranking.objects.counted().filter(task__project=project).aggregate(num=Count("pk"), last=Max("pk"))
+    rankings = Ranking.objects.trainable().filter(task__project=project).aggregate(num=Count("pk"), last=Max("pk"))
     num_void = RankingVoid.objects.filter(ranking__task__project=project).count()
     scores = ResponseScore.objects.by(judge).aggregate(num=Count("pk"), run=Max("run"))
     parts = [judge.pk, rankings["num"], rankings["last"], num_void, scores["num"], scores["run"]]

@@ -160,7 +160,7 @@ def start(*, project: Project, model: Model, preset: str, num_seeds: int, key: s
 
 def _material(project: Project) -> dict[str, Material]:
     """Held-out labelers never train, and all tied is nothing to learn from; the snapshot sees to both."""
-    ranked = Ranking.objects.counted().filter(task__project=project, ranks__len__gte=2)
+    ranked = Ranking.objects.trainable().filter(task__project=project, ranks__len__gte=2)
     trains = Q(task__prompt__split=Split.TRAIN, labeler__is_held_out=False)
     rows = ranked.values("task__stream").annotate(
         train=Count("pk", filter=trains), held_out=Count("pk", filter=~Q(task__prompt__split=Split.TRAIN))

@@ -6,8 +6,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from labeling.forms.runs import initial_values
-from labeling.models import Model, Prompt, Ranking, Review, Snapshot, SnapshotRanking, Task
-from labeling.services import dashboard, evaluations, rounds, snapshots
+from labeling.models import (
+    Model,
+    Prompt,
+    Ranking,
+    Response,
+    ResponseScore,
+    Review,
+    Run,
+    Snapshot,
+    SnapshotRanking,
+    Task,
+)
+from labeling.services import dashboard, evaluations, rounds, snapshots, tasks
+from labeling.services.quality import reviews
+from labeling.services.scores import differences
 from tests.labeling.conftest import People
 from tests.labeling.evaluations.conftest import tasks_of
 from tests.labeling.runs.conftest import _judge
@@ -78,6 +91,33 @@ def test_a_round_does_not_start_on_an_evaluation_s_rankings_alone(
     assert Ranking.objects.counted().count() == 2
     with pytest.raises(rounds.RoundError, match="no rankings yet"):
         rounds.start(project=people.project, user=people.manager, preset="tiny-cpu")
+
+
+def test_nobody_is_asked_to_decide_what_an_evaluation_asks(people: People, both: Any) -> None:
+    ids = [task.pk for task in tasks_of(both)]
+    assert reviews.open_many(project=people.project, task_ids=ids, reason="asked", by=people.manager) == 0
+    work = Task.objects.get(evaluation=None, prompt__split="train")
+    assert reviews.open_many(project=people.project, task_ids=[*ids, work.pk], reason="asked", by=people.manager) == 1
+    assert Review.objects.get().task == work
+
+
+def test_what_an_evaluation_asks_can_be_asked_to_learn_from_too(
+    people: People, models: list[Model], begun: Any
+) -> None:
+    prompts = Prompt.objects.filter(evaluations__evaluation=begun(3, kind="ranking"))
+    asked = {"project": people.project, "num_responses": 2, "num_wanted": 1, "user": people.manager}
+    assert tasks.make_ranking_tasks(prompts=prompts, **asked).num_made == 3
+    assert tasks.make_ranking_tasks(prompts=prompts, **asked).num_made == 0
+
+
+def test_a_reward_model_is_not_held_against_the_rankings_of_an_evaluation(people: People, both: Any) -> None:
+    run = Run.objects.create(project=people.project, stage="reward", name="rm", idempotency_key="rm")
+    judge = Model.objects.create(project=people.project, name="rm", kind="reward", run=run, storage_key="m")
+    for number, response in enumerate(Response.objects.all()):
+        ResponseScore.objects.create(response=response, model=judge, run=run, score=float(number))
+    work = set(Task.objects.filter(evaluation=None).values_list("pk", flat=True))
+    assert {item.task_id for item in differences.of_project(people.project, judge)} == work
+    assert len(work) == 2
 
 
 def test_the_prompts_of_a_wave_are_frozen_for_the_generate_runs_alone(people: People, held_out: Any, wish: Any) -> None:
