@@ -1,12 +1,13 @@
 """Podium's PPO stage beside TRL's PPOTrainer: same policy, reward model, prompts and recipe, in one run.
 
-    python benchmarks/ppo_vs_trl.py [--quick] [--json FILE] [--inner-epochs 1,4] [--rounds 2]
+    python benchmarks/ppo_vs_trl.py [--quick] [--json FILE] [--inner-epochs 1,4] [--rounds 2] [--model NAME] [--batch N]
 
 TRL 1.12 is the last release with PPOTrainer. Both start from the same folders, sample 64 episodes an update and learn
 from them in four minibatches, on the same number of threads. A neutral judge (transformers' own sampler) then scores
 both policies after equal episodes, on held-out prompts: the reward model's score, the true preference, and the exact KL
 from the SFT policy.
-docs/benchmarks.md explains the columns, and where the two recipes differ.
+On a GPU both compute in bf16 with fp32 weights. docs/benchmarks.md explains the columns, and where the two recipes
+differ.
 """
 
 import argparse
@@ -35,7 +36,11 @@ RECIPE: dict[str, Any] = {
     "seed": 1,
 }
 PARTS = ("generate", "score", "learn")
-MICRO_BATCH = 8  # ours adds up the gradients of a minibatch in two forward passes; the step is the same
+HAS_GPU = torch.cuda.is_available()
+MICRO_BATCH = (
+    64 if HAS_GPU else 8
+)  # ours adds up the gradients of a minibatch in two forward passes; the step is the same
+GPU_VOCABULARY = 32_000  # as models of that size have; most of it is never said
 SHORT = 5  # updates of a round that measures speed alone
 
 
@@ -45,6 +50,7 @@ class Measured:
 
     update_s: float
     update_cpu_s: float
+    tokens_per_s: float  # of prompts and responses
     shares: dict[str, float]
     limit_share: float
     memory_mib: float
@@ -60,10 +66,12 @@ class Measured:
 
 def main() -> int:
     args = _arguments()
+    RECIPE.update(batch_size=args.batch, minibatch_size=args.batch // 4, learning_rate=args.learning_rate)
     interpreter = environments.make("trl-ppo")
     with tempfile.TemporaryDirectory(prefix="podium-bench-") as name:
         say("training the starting point")
-        world = worlds.prepare(Path(name), model=args.model, quick=args.quick)
+        vocabulary = GPU_VOCABULARY if HAS_GPU else 0
+        world = worlds.prepare(Path(name), model=args.model, quick=args.quick, vocabulary=vocabulary)
         bench = Bench(folder=Path(name), world=world, interpreter=interpreter, threads=args.threads, model=args.model)
         start = judge(world.policy, world, kl_coef=RECIPE["kl_coef"])
         rows = [row for epochs in args.inner_epochs for row in bench.compare(epochs, args.updates, rounds=args.rounds)]
@@ -115,7 +123,7 @@ class Bench:
             "updates": updates,
             "inner_epochs": epochs,
             "dtype": "float32",
-            "bf16": torch.cuda.is_available(),
+            "bf16": HAS_GPU,
             "save": str(saved),
         }
         return self._run(self.interpreter, "ppo_theirs.py", settings, saved, epochs=epochs)
@@ -179,6 +187,7 @@ def _measured(found: dict[str, Any], policy: Path, *, learn_flops: float) -> Mea
     return Measured(
         update_s=wall / num_updates,
         update_cpu_s=cpu / num_updates,
+        tokens_per_s=sum(found["tokens"]) / wall,
         shares={part: found["spent"][part][0] / wall for part in PARTS},
         limit_share=learn_flops * sum(found["tokens"]) / found["matmul_rate"] / learn_s,
         memory_mib=found["gpu_peak"] or found["peak"] - found["held"],
@@ -195,6 +204,7 @@ def _row(side: str, epochs: int, rounds: list[Measured], frontier: list[dict[str
         "side": side,
         "inner_epochs": epochs,
         "episodes_per_s": RECIPE["batch_size"] / best.update_s,
+        "tokens_per_s": best.tokens_per_s,
         "episodes_per_cpu_s": RECIPE["batch_size"] / min(one.update_cpu_s for one in rounds),
         "limit_share": best.limit_share,
         "memory_mib": rounds[0].memory_mib,
@@ -210,6 +220,7 @@ def print_table(rows: list[dict[str, Any]], start: dict[str, float]) -> None:
         ("", "side", "{}"),
         ("inner epochs", "inner_epochs", "{}"),
         ("episodes/s", "episodes_per_s", "{:.1f}"),
+        ("tokens/s", "tokens_per_s", "{:,.0f}"),
         ("a CPU second", "episodes_per_cpu_s", "{:.1f}"),
         ("generate", "generate_share", "{:.0%}"),
         ("score", "score_share", "{:.0%}"),
@@ -266,7 +277,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one short round of one inner epoch")
     parser.add_argument("--json", metavar="FILE", help="write the table there too")
-    parser.add_argument("--model", default="gpt2-3m", choices=rankings.SIZES)
+    parser.add_argument("--model", default="gpt2-0.1b" if HAS_GPU else "gpt2-3m", choices=rankings.SIZES)
+    parser.add_argument("--batch", type=int, default=256 if HAS_GPU else 64, help="episodes an update; a multiple of 4")
+    parser.add_argument("--learning-rate", type=float, default=1e-5 if HAS_GPU else 1e-4)
     parser.add_argument("--inner-epochs", default="", help="comma-separated")
     parser.add_argument("--updates", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=0)

@@ -3,8 +3,9 @@
     python benchmarks/reward_vs_trl.py [--quick] [--json FILE] [--models gpt2-3m,gpt2-30m] [--cells 4x128,9x256]
 
 TRL runs at its best: fp32 without gradient checkpointing on a CPU (its defaults are slower there), six pairs a forward
-(`--pairs` tries another number). The two take turns, on as many threads; the best round of each counts, and of memory
-our worst. Both see the same pairs in the same steps, so their losses must be equal, and are compared.
+(`--pairs` tries another number). On a GPU both compute in bf16 with fp32 weights. The two take turns, on as many
+threads; the best round of each counts, and of memory our worst. Both see the same pairs in the same steps, so their
+losses must be equal, and are compared.
 docs/benchmarks.md explains the columns.
 """
 
@@ -27,9 +28,12 @@ from trl_peer.rankings import Cell, Material
 
 HERE = Path(__file__).parent
 SMALL, LARGE = "gpt2-3m", "gpt2-30m"
-LEARNING_RATE = 1e-3
-BEST_PAIRS = 6  # pairs a forward of TRL
-MATMUL = 1024
+HAS_GPU = torch.cuda.is_available()
+GPU_MODELS = "gpt2-0.1b,gpt2-0.4b,gpt2-0.8b"
+LEARNING_RATE = 1e-5 if HAS_GPU else 1e-3
+BEST_PAIRS = 48 if HAS_GPU else 6  # pairs a forward of TRL
+OURS_ON_GPU = {"max_forward_tokens": 16_384, "micro_batch_size": 64} if HAS_GPU else {}
+MATMUL = 8192 if HAS_GPU else 1024
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def measure(cell: Cell, plan: Plan, *, interpreter: Path, rate: float) -> dict[s
         folder = Path(name)
         material = rankings.prepare(cell, folder)
         ours, theirs = [], []
-        for number in range(1 if cell.model == LARGE else plan.rounds):
+        for number in range(1 if cell.model == LARGE or HAS_GPU else plan.rounds):
             theirs.append(run_theirs(cell, material, folder, interpreter, pairs=plan.pairs, evaluate=number == 0))
             ours.append(run_ours(cell, material, folder, number))
             print(
@@ -98,7 +102,7 @@ def run_theirs(
         "adam_beta2": 0.95,
         "adam_epsilon": 1e-8,
         "dtype": "float32",
-        "bf16": torch.cuda.is_available(),
+        "bf16": HAS_GPU,
         "evaluate": evaluate,
     }
     (folder / "theirs.json").write_text(json.dumps(settings))
@@ -118,6 +122,7 @@ def run_ours(cell: Cell, material: Material, folder: Path, number: int) -> Measu
         "checkpoint_every": 100_000,
         "select": "last",
         "bootstrap_samples": 100,
+        **OURS_ON_GPU,
     }
     (folder / "ours.json").write_text(json.dumps(config))
     script = HERE / "trl_peer" / "reward_ours.py"
@@ -125,12 +130,15 @@ def run_ours(cell: Cell, material: Material, folder: Path, number: int) -> Measu
 
 
 def matmul_rate() -> float:
-    """FLOP/s of a plain fp32 product on this machine, best of several."""
-    left, right = torch.rand(MATMUL, MATMUL), torch.rand(MATMUL, MATMUL)
+    """FLOP/s of a plain product on this machine, best of several: fp32 on a CPU, bf16 on a GPU."""
+    place: dict[str, Any] = {"device": "cuda", "dtype": torch.bfloat16} if HAS_GPU else {}
+    left, right = torch.randn(MATMUL, MATMUL, **place), torch.randn(MATMUL, MATMUL, **place)
     best = 0.0
     for _ in range(20):
         started = time.perf_counter()
         left @ right
+        if HAS_GPU:
+            torch.cuda.synchronize()
         best = max(best, 2 * MATMUL**3 / (time.perf_counter() - started))
     return best
 
@@ -179,6 +187,7 @@ def _row(
         "trl_rankings_per_s": cell.prompts_per_step / their_step,
         "ratio": their_step / our_step,
         "cpu_ratio": min(side.step_cpu_s for side in theirs) / min(side.step_cpu_s for side in ours),
+        "ours_tokens_per_s": unique / our_step,
         "token_ratio": rankings.num_pair_tokens(material.snapshot, "train") / cell.num_steps / unique,
         "limit_share": flops / rate / our_step,
         "ours_memory_mib": our_memory,
@@ -204,6 +213,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         ("ratio", "ratio", "{:.1f}"),
         ("CPU ratio", "cpu_ratio", "{:.1f}"),
         ("tokens", "token_ratio", "{:.1f}"),
+        ("ours tokens/s", "ours_tokens_per_s", "{:,.0f}"),
         ("of limit", "limit_share", "{:.0%}"),
         ("ours MiB", "ours_memory_mib", "{:.0f}"),
         ("TRL MiB", "trl_memory_mib", "{:.0f}"),
@@ -237,6 +247,8 @@ def _plan(args: argparse.Namespace) -> Plan:
         for name in args.cells.split(","):
             k, prompt = (int(part) for part in name.split("x"))
             prompts, steps, valid = (1, 3, 4) if model == LARGE else (4, 4, 8) if args.quick else (4, 8, 24)
+            if HAS_GPU:
+                prompts, steps, valid = 16, 6, 8
             cells.append(Cell(model, k, prompt, prompts, steps, valid))
     return Plan(cells=tuple(cells), rounds=1 if args.quick else args.rounds, pairs=args.pairs)
 
@@ -250,6 +262,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2, help="of each side; a quick run and the large model: one")
     parser.add_argument("--pairs", type=int, default=BEST_PAIRS, help="pairs a forward of TRL; a divisor of K(K-1)/2")
     args = parser.parse_args()
+    if HAS_GPU:
+        args.models = args.models or (GPU_MODELS.split(",")[0] if args.quick else GPU_MODELS)
     args.models = args.models or (SMALL if args.quick else f"{SMALL},{LARGE}")
     return args
 

@@ -25,7 +25,7 @@ from training.cli import Result, run_stage
 from training.contract.configs import ConfigError, GenerateConfig
 from training.contract.records import PromptRow, RecordError, ResponseRow, canonical_line
 from training.contract.rundir import RunDir, write_bytes
-from training.engine import data, device, models, processes
+from training.engine import data, decode_graphs, device, models, processes
 from training.engine.batches import Cuts
 from training.engine.continuous import sample_all
 from training.engine.rollout import SamplingRule, row_uniforms, sample, sample_seed
@@ -118,12 +118,14 @@ def _refuse_nothing_and_doubles(rows: Sequence[PromptRow], config: GenerateConfi
 def _local_sampler(config: GenerateConfig, cuts: Cuts) -> Sampler:
     """Answers of a model in this process, by our own loop. The samples of one prompt share its prefill."""
     own = _load(config)
+    graphs = decode_graphs.where_possible(own.model, own.compute.device, say=print)
 
     def answer(batch: Sequence[Wanted]) -> list[ResponseRow]:
         ids = own.prompts(batch, cuts)
         uniforms_BR = row_uniforms(list(map(_name, batch)), seed=config.seed, num_draws=own.rule.max_new_tokens)
         with own.compute.autocast():
-            found = sample(own.model, ids, uniforms_BR, rule=own.rule, num_samples=len(batch) // len(ids))
+            num_samples = len(batch) // len(ids)
+            found = sample(own.model, ids, uniforms_BR, rule=own.rule, num_samples=num_samples, graphs=graphs)
         return [
             _response_row(item, found.row(index), has_end=bool(found.has_end_B[index]), text=own.text)
             for index, item in enumerate(batch)

@@ -22,6 +22,7 @@ from training.contract.rundir import RunDir
 from training.engine import (
     adapters,
     data,
+    decode_graphs,
     device,
     experience,
     measure,
@@ -81,6 +82,7 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
         learner=learner,
         schedule=_schedule(config, processes),
         sampling=_sampling(config, text),
+        graphs=decode_graphs.where_possible(policy, compute.device, say=log.say),
     )
     num_iterations = config.num_episodes // config.batch_size
     log.plan(num_iterations)

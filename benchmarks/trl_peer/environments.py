@@ -1,8 +1,12 @@
 """The peers' environments: made once, below .peers/, which git ignores.
 
-python benchmarks/trl_peer/environments.py            makes those that are missing
+    python benchmarks/trl_peer/environments.py            makes those that are missing
+
+On a machine that cannot install packages, PODIUM_PEER_TRL_REWARD and PODIUM_PEER_TRL_PPO name interpreters that have
+them.
 """
 
+import os
 import subprocess
 import sys
 import venv
@@ -25,6 +29,8 @@ def python(name: str) -> Path:
 
 def make(name: str) -> Path:
     """Make the environment unless its packages are all there; returns its interpreter."""
+    if given := os.environ.get("PODIUM_PEER_" + name.upper().replace("-", "_")):
+        return Path(given)
     done = FOLDER / name / "packages.txt"
     wanted = "\n".join(PACKAGES[name])
     if not (done.exists() and done.read_text() == wanted):

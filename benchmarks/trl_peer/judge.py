@@ -17,11 +17,13 @@ from trl_peer import rankings, worlds
 def judge(policy: Path, world: worlds.World, *, kl_coef: float, seed: int = 77) -> dict[str, float]:
     """Means over one response to each held-out prompt; `objective` is reward − β·KL, with its standard error."""
     tokenizer = AutoTokenizer.from_pretrained(world.policy, padding_side="left")
-    model, reference = (AutoModelForCausalLM.from_pretrained(folder).eval() for folder in (policy, world.policy))
-    reward = AutoModelForSequenceClassification.from_pretrained(world.reward, num_labels=1).eval()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    folders = (policy, world.policy)
+    model, reference = (AutoModelForCausalLM.from_pretrained(folder).eval().to(device) for folder in folders)
+    reward = AutoModelForSequenceClassification.from_pretrained(world.reward, num_labels=1).eval().to(device)
     reward.config.pad_token_id = tokenizer.pad_token_id
     prompts = _held_out(world)
-    given = tokenizer(prompts, return_tensors="pt", padding=True)
+    given = tokenizer(prompts, return_tensors="pt", padding=True).to(device)
     torch.manual_seed(seed)
     rows = model.generate(
         **given,

@@ -22,6 +22,9 @@ PLAIN_TEMPLATE: Final = (
 SIZES: Final = {  # width, layers, heads
     "gpt2-3m": (256, 4, 4),
     "gpt2-30m": (512, 9, 8),
+    "gpt2-0.1b": (768, 12, 12),
+    "gpt2-0.4b": (1024, 24, 16),
+    "gpt2-0.8b": (1280, 36, 20),
     "tiny": (64, 2, 2),
 }
 RESPONSE_TOKENS: Final = (64, 128)

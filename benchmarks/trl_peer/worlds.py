@@ -25,6 +25,7 @@ RESPONSE_TOKENS: Final = (24, 60)
 MAX_NEW_TOKENS: Final = 64
 LENGTHS: Final = {"max_prompt_tokens": PROMPT_TOKENS[1], "max_response_tokens": MAX_NEW_TOKENS}
 USUAL_VOWELS: Final = 0.35
+SMALL_WIDTH: Final = 512  # wider models learn more slowly, or not at all
 
 
 @dataclass(frozen=True)
@@ -35,33 +36,41 @@ class World:
     train_prompts: Path  # the same as JSON lines
 
 
-def prepare(folder: Path, *, model: str, quick: bool, seed: int = 0) -> World:
-    """Train the starting point. The policy writes random words; the reward model prefers those with more vowels."""
+def prepare(folder: Path, *, model: str, quick: bool, seed: int = 0, vocabulary: int = 0) -> World:
+    """Train the starting point. The policy writes random words; the reward model prefers those with more vowels.
+
+    `vocabulary`: at least so many tokens, most of which stand for nothing.
+    """
     random = Random(seed)
-    start = _untrained(folder, model, seed)
+    start = _untrained(folder, model, seed, vocabulary)
     prompts = [_prompt(random) for _ in range(512 if quick else 2_048)]
     held_out = [_prompt(random) for _ in range(256)]
     rows = [_prompt_row(text, f"p{number}", "train") for number, text in enumerate(prompts)]
     rows += [_prompt_row(text, f"v{number}", "valid") for number, text in enumerate(held_out)]
     data.write_snapshot(folder / "prompts", "prompts", rows)
     (folder / "prompts.jsonl").write_text("".join(json.dumps({"prompt": text}) + "\n" for text in prompts))
-    policy = _sft(folder, start, prompts, random, num_rows=2_400 if quick else 6_400, seed=seed)
-    judge = _reward(folder, policy, prompts, random, num_rows=320 if quick else 960, seed=seed)
+    calm = 1.0 if rankings.SIZES[model][0] <= SMALL_WIDTH else 0.2
+    policy = _sft(folder, start, prompts, random, num_rows=2_400 if quick else 6_400, seed=seed, calm=calm)
+    judge = _reward(folder, policy, prompts, random, num_rows=320 if quick else 960, seed=seed, calm=calm)
     _set_spread(judge, prompts, random)
     return World(policy=policy, reward=judge, prompts=folder / "prompts", train_prompts=folder / "prompts.jsonl")
 
 
-def _untrained(folder: Path, name: str, seed: int) -> Path:
+def _untrained(folder: Path, name: str, seed: int, vocabulary: int) -> Path:
     width, layers, heads = rankings.SIZES[name]
     text = rankings.plain_text()
     context = PROMPT_TOKENS[1] + MAX_NEW_TOKENS + 8
     model: Any = models.build_tiny(text, num_layers=layers, width=width, num_heads=heads, context=context, seed=seed)
     model.config.activation_function = "gelu_new"
+    if vocabulary > len(text):
+        model.resize_token_embeddings(vocabulary, mean_resizing=False)
     models.save_model(model, text, folder / "untrained")
     return folder / "untrained"
 
 
-def _sft(folder: Path, start: Path, prompts: Sequence[str], random: Random, *, num_rows: int, seed: int) -> Path:
+def _sft(
+    folder: Path, start: Path, prompts: Sequence[str], random: Random, *, num_rows: int, seed: int, calm: float
+) -> Path:
     rows = [
         DemonstrationRow(
             prompt_id=f"d{number}",
@@ -78,7 +87,7 @@ def _sft(folder: Path, start: Path, prompts: Sequence[str], random: Random, *, n
         "num_epochs": 1,
         "batch_size": 32,
         "micro_batch_size": 32,
-        "learning_rate": 1e-3,
+        "learning_rate": 1e-3 * calm,
         "dropout": 0.0,
         **LENGTHS,
         "seed": seed,
@@ -86,7 +95,9 @@ def _sft(folder: Path, start: Path, prompts: Sequence[str], random: Random, *, n
     return _run("sft", sft.main, config, folder / "sft")
 
 
-def _reward(folder: Path, policy: Path, prompts: Sequence[str], random: Random, *, num_rows: int, seed: int) -> Path:
+def _reward(
+    folder: Path, policy: Path, prompts: Sequence[str], random: Random, *, num_rows: int, seed: int, calm: float
+) -> Path:
     rows = [_ranking(random, number, random.choice(prompts)) for number in range(num_rows)]
     data.write_snapshot(folder / "rankings", "reward", rows)
     config = {
@@ -94,7 +105,7 @@ def _reward(folder: Path, policy: Path, prompts: Sequence[str], random: Random, 
         "dataset": str(folder / "rankings"),
         "num_epochs": 1,
         "batch_size": 8,
-        "learning_rate": 5e-4,
+        "learning_rate": 5e-4 * calm,
         **LENGTHS,
         "seed": seed,
     }

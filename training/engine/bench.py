@@ -9,8 +9,9 @@ import numpy as np
 
 from training.contract.configs import ConfigError, EvaluateConfig
 from training.contract.records import PromptRow
-from training.engine import device, measure, models, scoring
+from training.engine import decode_graphs, device, measure, models, scoring
 from training.engine.batches import Cuts
+from training.engine.decode_graphs import DecodeGraphs
 from training.engine.report import rate_with_interval, share_with_interval
 from training.engine.rollout import SamplingRule
 from training.engine.text import Text, load_text
@@ -54,7 +55,9 @@ class Bench:
 
     def _load(self, folder: str, load: Callable[[str, Text], Any]) -> "Subject":
         text = load_text(folder)
-        return Subject(model=load(folder, text).to(self.compute.device), text=text)
+        model = load(folder, text).to(self.compute.device)
+        graphs = decode_graphs.where_possible(model, self.compute.device, say=print)
+        return Subject(model=model, text=text, graphs=graphs)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Subject:
 
     model: Any
     text: Text
+    graphs: DecodeGraphs | None
 
 
 def _load_policy(folder: str, text: Text) -> Any:
@@ -110,6 +114,7 @@ def answer_all(
             seed=config.seed,
             batch_size=config.batch_size,
             num_samples=config.num_responses,
+            graphs=subject.graphs,
         )
 
 

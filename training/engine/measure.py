@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from training.engine import advantages, sharding
+from training.engine.decode_graphs import DecodeGraphs
 from training.engine.processes import ALONE, Processes
 from training.engine.rollout import SamplingRule, row_uniforms, sample
 from training.engine.scoring import Episodes, end_rewards, episodes, response_logprobs
@@ -60,15 +61,18 @@ def answer(
     batch_size: int,
     num_samples: int = 1,
     processes: Processes = ALONE,
+    graphs: DecodeGraphs | None = None,
 ) -> Answers:
     """Let the policy answer each prompt `num_samples` times; rows n·K + k belong to prompt n.
 
-    `processes` are those that a sharded policy is spread over, each with prompts of its own.
+    `processes` are those that a sharded policy is spread over, each with prompts of its own. `graphs`: recorded steps
+    of the policy.
     """
     found = Answers(texts_ids=[], num_tokens=[], has_end=[], rewards=[], kl=[])
+    how: dict[str, Any] = {"rule": rule, "num_samples": num_samples, "graphs": graphs}
     with sharding.gathered(policy):
         batches = [
-            _let_answer(policy, chunk, found, rule=rule, seed=seed, num_samples=num_samples)
+            _let_answer(policy, chunk, found, seed=seed, **how)
             for chunk in _chunks(prompts, max(1, batch_size // num_samples))
         ]
     one = [[rule.end_token_id]]
@@ -132,12 +136,20 @@ def text_episodes(pieces: Sequence[Sequence[int]], *, pad_token_id: int, device:
 
 
 def _let_answer(
-    policy: Any, prompts: Sequence[NamedPrompt], found: Answers, *, rule: SamplingRule, seed: int, num_samples: int
+    policy: Any,
+    prompts: Sequence[NamedPrompt],
+    found: Answers,
+    *,
+    rule: SamplingRule,
+    seed: int,
+    num_samples: int,
+    graphs: DecodeGraphs | None,
 ) -> Episodes:
     """Notes the answers of a few prompts; what there is to judge of them."""
     names = [f"{prompt.name}/{k}" for prompt in prompts for k in range(num_samples)]
     uniforms_BR = row_uniforms(names, seed=seed, num_draws=rule.max_new_tokens)
-    responses = sample(policy, [item.ids for item in prompts], uniforms_BR, rule=rule, num_samples=num_samples)
+    ids = [item.ids for item in prompts]
+    responses = sample(policy, ids, uniforms_BR, rule=rule, num_samples=num_samples, graphs=graphs)
     rows = [responses.row(index) for index in range(len(names))]
     found.texts_ids.extend(rows)
     found.num_tokens.extend(len(row) for row in rows)

@@ -2,8 +2,9 @@
 
 Position ids start anew with every row. What joins tokens is attention alone, so attention alone is ours: rows of about
 the same length are laid beside each other for it (padded on the right, where causal attention never looks), on a CPU it
-goes row by row (`training.engine.row_attention`), and everything else in the model computes tokens only. Nothing is
-computed over all T² cells of the packed row, and no weight depends on what else is packed beside it.
+goes row by row (`training.engine.row_attention`), on a GPU the flash kernel takes the rows as they stand
+(`training.engine.flash_rows`), and everything else in the model computes tokens only. Nothing is computed over all T²
+cells of the packed row, and no weight depends on what else is packed beside it.
 
 A model's own code runs unchanged; it finds `packed_attention` under the name `NAME` and hands it the layout, which
 travels as a keyword through the forward pass (so that a recomputed one, under gradient checkpointing, sees it too).
@@ -22,7 +23,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from training.engine import last_layer
+from training.engine import flash_rows, last_layer
 from training.engine.attention import attend, for_all_heads, why_not
 from training.engine.last_layer import Harvest, Readers, Reading
 from training.engine.row_attention import Row, attend_rows, is_possible, rows_of
@@ -60,6 +61,7 @@ class Layout:
     back_T: Tensor | None  # where each token's output stands in the groups' outputs, one after the other
     read_N: Tensor | None = None  # the tokens whose last hidden states are wanted; None: all
     readers: tuple[Readers, ...] = ()  # of each group
+    flash: flash_rows.Flash | None = None  # on a GPU
     rows: tuple[Row, ...] = ()  # on a CPU, unless a row is too long
     reading_rows: tuple[Row, ...] = ()  # the same where only the N tokens look
 
@@ -139,6 +141,7 @@ def layout_of(lengths: Sequence[int], *, device: Any = "cpu") -> Layout:
         "lengths": tuple(lengths),
         "starts_B": starts_B.to(device),
         "rows": rows_of(lengths) if torch.device(device).type == "cpu" else (),
+        "flash": flash_rows.of_rows(lengths, device=device) if torch.device(device).type == "cuda" else None,
     }
     if len(set(lengths)) == 1:
         group = Group(num_rows=len(lengths), width=lengths[0], gather_GW=None)
@@ -208,6 +211,8 @@ def _from_all(
     if is_possible(packed.rows, query, window=window, softcap=softcap):
         key, value = (for_all_heads(tensor, query) for tensor in (key, value))
         return attend_rows(query, key, value, packed.rows, scaling=scaling)
+    if flash_rows.knows(packed.flash, query, key, window=window, softcap=softcap):
+        return flash_rows.attend(packed.flash, query, key, value, scaling=scaling)
     tokens = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
     outputs = []
     for group in packed.groups:

@@ -9,6 +9,7 @@ from typing import Any
 
 from training.contract.configs import PPOConfig
 from training.engine import device, experience, measure, scoring, sharding
+from training.engine.decode_graphs import DecodeGraphs
 from training.engine.learner import Learner
 from training.engine.processes import Processes
 from training.engine.rollout import Responses, SamplingRule, sample, together
@@ -32,6 +33,7 @@ class Setup:
     learner: Learner
     schedule: Schedule
     sampling: SamplingRule
+    graphs: DecodeGraphs | None
 
     @property
     def processes(self) -> Processes:
@@ -45,7 +47,8 @@ def sampled(setup: Setup, iteration: int) -> tuple[Responses, scoring.Episodes]:
     own = setup.schedule.rows(iteration)
     uniforms_BR = setup.schedule.uniforms(iteration, rows=own, num_draws=setup.config.max_new_tokens)
     with setup.compute.autocast(), sharding.gathered(setup.judges.policy):
-        found = sample(setup.judges.policy, [ids[row] for row in own], uniforms_BR, rule=setup.sampling)
+        given = [ids[row] for row in own]
+        found = sample(setup.judges.policy, given, uniforms_BR, rule=setup.sampling, graphs=setup.graphs)
     place: dict[str, Any] = {"pad_token_id": setup.text.pad_id, "device": setup.compute.device}
     responses = together(setup.processes.gather((own, found.to("cpu"))), **place)
     rows = [responses.row(index) for index in range(len(ids))]

@@ -36,4 +36,5 @@ def _answers(setup: Setup, judges: measure.Judges, *, num_samples: int = 1) -> m
             batch_size=setup.config.batch_size,
             num_samples=num_samples,
             processes=setup.processes,
+            graphs=setup.graphs,
         )

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from training.engine import kv_cache
+from training.engine.decode_graphs import DecodeGraphs, Steps
 from training.engine.scoring import positions_from_mask
 
 
@@ -75,16 +76,24 @@ def sample_seed(name: str, *, seed: int) -> int:
 
 @torch.no_grad()
 def sample(
-    model: Any, prompts: Sequence[Sequence[int]], uniforms_BR: Tensor, *, rule: SamplingRule, num_samples: int = 1
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    uniforms_BR: Tensor,
+    *,
+    rule: SamplingRule,
+    num_samples: int = 1,
+    graphs: DecodeGraphs | None = None,
 ) -> Responses:
     """K samples for each prompt; row n·K + k is sample k of prompt n.
 
     `uniforms_BR` holds at least `rule.max_new_tokens` numbers per row. The log-probabilities are the sampler's own, at
-    the sampling temperature; PPO recomputes them with the training forward.
+    the sampling temperature; PPO recomputes them with the training forward. `graphs`: recorded steps of this model.
     """
-    decoder, logits_BV = _begin(model, prompts, uniforms_BR, rule=rule, num_samples=num_samples)
+    decoder, logits_BV = _begin(model, prompts, uniforms_BR, rule=rule, num_samples=num_samples, graphs=graphs)
     for _ in decoder.steps(logits_BV):
         pass
+    if graphs:
+        graphs.rest()
     return decoder.responses()
 
 
@@ -100,7 +109,13 @@ def stream(model: Any, prompt: Sequence[int], uniforms_R: Tensor, *, rule: Sampl
 
 
 def _begin(
-    model: Any, prompts: Sequence[Sequence[int]], uniforms_BR: Tensor, *, rule: SamplingRule, num_samples: int
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    uniforms_BR: Tensor,
+    *,
+    rule: SamplingRule,
+    num_samples: int,
+    graphs: DecodeGraphs | None = None,
 ) -> "tuple[_Decoder, Tensor]":
     """The prompts' prefill: a decoder of N·K rows, and the logits [B, V] of their first tokens."""
     _check_lengths(model, prompts, rule)
@@ -112,11 +127,22 @@ def _begin(
         use_cache=True,
         logits_to_keep=1,
     )
-    cache = output.past_key_values
-    kv_cache.make_room(cache, num_repeats=num_samples)
     logits_BV = output.logits[:, -1].repeat_interleave(num_samples, dim=0)
-    mask_BP = mask_NP.repeat_interleave(num_samples, dim=0)
-    return _Decoder(model, cache, mask_BP, uniforms_BR, rule), logits_BV
+    steps = _steps(model, output.past_key_values, mask_NP, rule=rule, num_samples=num_samples, graphs=graphs)
+    return _Decoder(steps, uniforms_BR, rule, device=mask_NP.device), logits_BV
+
+
+def _steps(
+    model: Any, cache: Any, mask_NP: Tensor, *, rule: SamplingRule, num_samples: int, graphs: DecodeGraphs | None
+) -> Steps:
+    """How the tokens after the prompts come: replayed where that is possible, else over a cache that grows."""
+    sizes = {"num_samples": num_samples, "num_tokens": rule.max_new_tokens}
+    replayed = graphs.begin(cache, mask_NP, **sizes) if graphs else None
+    if graphs and replayed and graphs.is_checked:
+        return replayed
+    kv_cache.make_room(cache, num_repeats=num_samples)
+    growing = _Growing(model, cache, mask_NP.repeat_interleave(num_samples, dim=0))
+    return graphs.checked(replayed, growing) if graphs and replayed else growing
 
 
 def together(parts: Sequence[tuple[Sequence[int], Responses]], *, pad_token_id: int, device: Any) -> Responses:
@@ -166,14 +192,38 @@ def _nucleus(probs_BV: Tensor, top_p: float) -> Tensor:
     return probs_BV.masked_fill(torch.zeros_like(outside_BV).scatter(1, order_BV, outside_BV), 0.0)
 
 
-class _Decoder:
-    """The token loop: its state is the cache and the numbers of the rows that are still alive."""
+class _Growing:
+    """Steps over keys and values that grow by one token each; a row that has ended leaves them."""
 
-    def __init__(self, model: Any, cache: Any, mask_BP: Tensor, uniforms_BR: Tensor, rule: SamplingRule) -> None:
-        num_rows, device = mask_BP.shape[0], mask_BP.device
+    def __init__(self, model: Any, cache: Any, mask_BP: Tensor) -> None:
+        self._model, self._cache, self._mask_AT = model, cache, mask_BP
+
+    def advance(self, tokens_A: Tensor) -> Tensor:
+        self._mask_AT = torch.cat([self._mask_AT, torch.ones_like(self._mask_AT[:, :1])], dim=1)
+        output = self._model(
+            input_ids=tokens_A[:, None],
+            attention_mask=self._mask_AT.long(),
+            position_ids=self._mask_AT.long().sum(dim=1, keepdim=True) - 1,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits_AV: Tensor = output.logits[:, -1]
+        return logits_AV
+
+    def keep(self, kept_A: Tensor) -> None:
+        self._mask_AT = self._mask_AT[kept_A]
+        if len(kept_A):
+            self._cache.batch_select_indices(kept_A)
+
+
+class _Decoder:
+    """The token loop: its state is the steps and the numbers of the rows that are still alive."""
+
+    def __init__(self, steps: Steps, uniforms_BR: Tensor, rule: SamplingRule, *, device: torch.device) -> None:
+        num_rows = len(uniforms_BR)
         shape = (num_rows, rule.max_new_tokens)
-        self.model, self.cache, self.rule = model, cache, rule
-        self.mask_AT = mask_BP
+        self.rule, self._steps = rule, steps
         self.uniforms_BR = uniforms_BR.to(device)
         self.alive_A = torch.arange(num_rows, device=device)
         self.tokens_BR = torch.full(shape, rule.pad_token_id, device=device)
@@ -189,7 +239,7 @@ class _Decoder:
             yield t
             if not len(self.alive_A) or t + 1 == self.rule.max_new_tokens:
                 break
-            logits_AV = self._advance(tokens_A)
+            logits_AV = self._steps.advance(tokens_A)
 
     def responses(self) -> Responses:
         """All rows, once their steps are done."""
@@ -209,30 +259,16 @@ class _Decoder:
         return tokens_A
 
     def _drop_finished(self, t: int, tokens_A: Tensor) -> Tensor:
-        """Note the rows that have just ended and take them, and their keys and values, out of the batch."""
+        """Note the rows that have just ended and take them out of the batch."""
         ended_A = tokens_A == self.rule.end_token_id
         if not bool(ended_A.any()):
             return tokens_A
         self.lengths_B[self.alive_A[ended_A]] = t + 1
         self.has_end_B[self.alive_A[ended_A]] = True
         kept = kv_cache.closed_up(~ended_A)
-        self.alive_A, self.mask_AT = self.alive_A[kept], self.mask_AT[kept]
-        if len(kept):
-            self.cache.batch_select_indices(kept)
+        self.alive_A = self.alive_A[kept]
+        self._steps.keep(kept)
         return tokens_A[kept]
-
-    def _advance(self, tokens_A: Tensor) -> Tensor:
-        self.mask_AT = torch.cat([self.mask_AT, torch.ones_like(self.mask_AT[:, :1])], dim=1)
-        output = self.model(
-            input_ids=tokens_A[:, None],
-            attention_mask=self.mask_AT.long(),
-            position_ids=self.mask_AT.long().sum(dim=1, keepdim=True) - 1,
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        logits_AV: Tensor = output.logits[:, -1]
-        return logits_AV
 
 
 def _check_lengths(model: Any, prompts: Sequence[Sequence[int]], rule: SamplingRule) -> None:

@@ -3,8 +3,9 @@
 All elements of a forward pass stand in one packed row without padding: prompt, response 1, …, response K, next prompt.
 Position ids of every branch continue its prompt. What joins tokens is attention alone, so attention alone is ours:
 each prompt attends to itself, and each branch to its prompt's keys and values and to itself. Nothing is computed over
-all T² cells of the row, and no weight depends on what else is packed beside it. There are three ways to compute it, all
-exact: `tree_shared` on a CPU, `tree_together` on a GPU, and the masked one here for what `tree_shared` does not know.
+all T² cells of the row, and no weight depends on what else is packed beside it. There are four ways to compute it, all
+exact: `tree_shared` on a CPU, `flash_rows` on a GPU, and for what they do not know `tree_together` on a GPU and the
+masked one here.
 
 Only the end tokens are read, so the last layer computes keys and values of all tokens but everything else of the end
 tokens alone: with L layers about 1/L of the work falls away, and no score changes.
@@ -28,7 +29,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from training.engine import tree_shared, tree_together
+from training.engine import flash_rows, tree_shared, tree_together
 from training.engine.attention import attend, for_all_heads, why_not
 from training.engine.batches import Element
 from training.engine.tree_together import Span, Together, together
@@ -113,6 +114,7 @@ class Tree:
     ends_N: Tensor
     parts: tuple[Branching, ...]
     together: Together | None = None  # on a GPU: all elements at once
+    flash: flash_rows.Flash | None = None  # on a GPU
 
 
 def enable(model: Any) -> None:
@@ -145,9 +147,11 @@ def plant(elements: Sequence[Element], *, device: Any = "cpu", at_once: bool | N
             ids += response
             positions += range(len(element.prompt), len(element.prompt) + len(response))
             ends.append(len(ids) - 1)
-    at_once = torch.device(device).type == "cuda" if at_once is None else at_once
+    is_gpu, spans = torch.device(device).type == "cuda", [part.span for part in parts]
+    at_once = is_gpu if at_once is None else at_once
     return Tree(
-        together=together([part.span for part in parts], device=device) if at_once else None,
+        flash=flash_rows.of_tree(spans, device=device) if is_gpu else None,
+        together=together(spans, device=device) if at_once else None,
         input_ids_1T=torch.tensor([ids], device=device),
         position_ids_1T=torch.tensor([positions], device=device),
         ends_N=torch.tensor(ends, device=device),
@@ -195,6 +199,8 @@ def tree_attention(
     if isinstance(tree, Harvest):
         tree.key, tree.value = key, value
         raise _Harvested
+    if isinstance(tree, Tree) and flash_rows.knows(tree.flash, query, key, window=sliding_window, softcap=softcap):
+        return flash_rows.attend(tree.flash, query, key, value, scaling=scaling), None
     if isinstance(tree, Ends):
         key, value = tree.key, tree.value
     key, value = for_all_heads(key, query), for_all_heads(value, query)

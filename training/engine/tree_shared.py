@@ -21,7 +21,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from training.engine.attention import attend
+from training.engine.attention import attend, for_all_heads
 from training.engine.tree_together import Span
 
 Piece = tuple[slice, slice, bool]
@@ -134,35 +134,64 @@ def _fault(dtype: torch.dtype) -> str:
     if _forward is None or _backward is None:
         return "this torch has no flash kernel for the CPU under the name that is known here"
     try:
-        ours = _sample_of(lambda *tensors: attention(SAMPLE, *tensors, scaling=None).transpose(1, 2), dtype)
+        found = difference(lambda *tensors: attention(SAMPLE, *tensors, scaling=None).transpose(1, 2), dtype)
     except (RuntimeError, TypeError, ValueError) as error:  # other arguments, other results
         return f"torch's flash kernel for the CPU cannot be called as it is here: {str(error).splitlines()[0]}"
-    reference = _sample_of(_masked, torch.float64)
-    difference = max(
-        float((one.double() - other).abs().max() / other.abs().max())
-        for one, other in zip(ours, reference, strict=True)
-    )
-    if difference < 100 * torch.finfo(dtype).eps:
+    if found < 100 * torch.finfo(dtype).eps:
         return ""
-    return f"torch's flash kernel for the CPU differs from plain attention by {difference:.1g}"
+    return f"torch's flash kernel for the CPU differs from plain attention by {found:.1g}"
 
 
-def _sample_of(attention_of: Callable[..., Tensor], dtype: torch.dtype) -> tuple[Tensor, ...]:
+def difference(
+    attention_of: Callable[..., Tensor],
+    dtype: torch.dtype,
+    *,
+    heads: tuple[int, int, int] = (2, 2, 16),
+    device: Any = "cpu",
+) -> float:
+    """How far the attention of `SAMPLE` and its gradients lie from plain masked attention in fp64: of the token that is
+    furthest off, relative to the usual size of a token's numbers.
+
+    `attention_of` takes query, key and value [1, H, T, D] and gives [1, H, T, D]. `heads`: those of queries, those of
+    keys, and their size.
+    """
+    ours = _sample_of(attention_of, dtype, heads, device)
+    reference = _sample_of(_masked, torch.float64, heads, device)
+    return max(_furthest(one.double() - other, other) for one, other in zip(ours, reference, strict=True))
+
+
+def _furthest(error: Tensor, whole: Tensor) -> float:
+    of_tokens = (tensor.square().sum(dim=(1, 3)) for tensor in (error, whole))
+    error_1T, whole_1T = of_tokens
+    return float((error_1T.max() / whole_1T.mean()).sqrt())
+
+
+def _sample_of(
+    attention_of: Callable[..., Tensor], dtype: torch.dtype, heads: tuple[int, int, int], device: Any
+) -> tuple[Tensor, ...]:
     """Output of `SAMPLE` and the gradients of query, key and value, from the same numbers each time.
 
-    Whatever the model is in the middle of (no gradients, recomputed layers that count what is saved) sees none of it.
+    Whatever the model is in the middle of (no gradients, autocast, recomputed layers that count what is saved) sees
+    none of it.
     """
     start, num_prompt, lengths = SAMPLE[-1]
-    drawn = torch.randn(4, 1, 2, start + num_prompt + sum(lengths), 16, generator=torch.Generator().manual_seed(0))
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(_as_it_is, _as_it_is):
-        *tensors, gradient = (tensor.to(dtype) for tensor in drawn)
+    num_heads, num_key_heads, size = heads
+    chance = torch.Generator().manual_seed(0)
+    drawn = [
+        torch.randn(1, number, start + num_prompt + sum(lengths), size, generator=chance)
+        for number in (num_heads, num_key_heads, num_key_heads, num_heads)
+    ]
+    untouched = torch.autograd.graph.saved_tensors_hooks(_as_it_is, _as_it_is)
+    with torch.enable_grad(), untouched, torch.autocast(torch.device(device).type, enabled=False):
+        *tensors, gradient = (tensor.to(device, dtype) for tensor in drawn)
         inputs = [tensor.requires_grad_() for tensor in tensors]
         output = attention_of(*inputs)
         return (output.detach(), *torch.autograd.grad(output, inputs, gradient))
 
 
 def _masked(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    return attend(query, key, value, _seen(), scaling=None, softcap=None)
+    key, value = (for_all_heads(tensor, query) for tensor in (key, value))
+    return attend(query, key, value, _seen().to(query.device), scaling=None, softcap=None)
 
 
 def _seen() -> Tensor:
