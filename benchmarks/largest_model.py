@@ -43,7 +43,6 @@ SHAPES = {  # width, layers, heads, key/value heads, feed-forward
     "7B": (4096, 32, 32, 8, 13184),
     "8B": (4096, 32, 32, 8, 15616),
 }
-STARTS = {"sft": "4B", "reward": "5B", "ppo": "1.5B"}
 VOCABULARY, TOKENS, PROMPT, RESPONSE = 32_000, 8_192, 256, 256
 TEXT = byte_text()
 MODEL = {"init_model": "-", "dataset": "-"}
@@ -66,27 +65,40 @@ def main() -> int:
 
 
 def climb(stage: str, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Each size that fits, and the first one that does not."""
-    names = list(SHAPES)
-    names = names[:1] if args.quick else names[names.index(STARTS[stage]) :]
-    rows: list[dict[str, Any]] = []
-    for name in names:
-        rows.append(measure(stage, name, recomputes=not args.keep_activations))
-        print(f"{stage} {name}: {rows[-1]}", flush=True)
-        if rows[-1]["peak_gib"] is None:
+    """The largest size that fits and the next one, which does not; the search begins where the formula says."""
+    names, found = list(SHAPES), {}
+    place = 0 if args.quick else _likely(stage, names, recomputes=not args.keep_activations)
+    while 0 <= place < len(names) and place not in found:
+        found[place] = measure(stage, names[place], recomputes=not args.keep_activations)
+        print(found[place], flush=True)
+        if args.quick:
             break
-    return rows
+        place += 1 if found[place]["peak_gib"] else -1
+    return [found[place] for place in sorted(found)]
+
+
+def _likely(stage: str, names: Sequence[str], *, recomputes: bool) -> int:
+    """The place of the largest size that should fit."""
+    total = torch.cuda.get_device_properties(0).total_memory / 2**30
+    fitting = [place for place, name in enumerate(names) if _computed(stage, name, recomputes=recomputes)[1] < total]
+    return max(fitting, default=0)
+
+
+def _computed(stage: str, name: str, *, recomputes: bool) -> tuple[float, float]:
+    """Billions of weights, and GiB by the formula."""
+    scored = TOKENS // 2 if stage != "reward" else TOKENS // RESPONSE
+    with torch.device("meta"):
+        shape = memory.shape_of(AutoModelForCausalLM.from_config(_config(name)))
+    plan = memory.Plan(stage=stage, tokens=TOKENS, scored=scored, recomputes=recomputes)
+    return shape.num_parameters / 1e9, memory.needed(shape, plan).total / 2**30
 
 
 def measure(stage: str, name: str, *, recomputes: bool) -> dict[str, Any]:
     """Two steps of a stage: the first brings the optimiser's moments, the second is timed."""
     _forget()
+    billions, computed = _computed(stage, name, recomputes=recomputes)
     row: dict[str, Any] = {"stage": stage, "size": name, "peak_gib": None, "tokens_per_s": None}
-    scored = TOKENS // 2 if stage != "reward" else TOKENS // RESPONSE
-    plan = memory.Plan(stage=stage, tokens=TOKENS, scored=scored, recomputes=recomputes)
-    with torch.device("meta"):
-        shape = memory.shape_of(AutoModelForCausalLM.from_config(_config(name)))
-    row |= {"billions": shape.num_parameters / 1e9, "computed_gib": memory.needed(shape, plan).total / 2**30}
+    row |= {"billions": billions, "computed_gib": computed}
     try:
         step = {"sft": _sft, "reward": _reward, "ppo": _ppo}[stage](name, recomputes=recomputes)
         step()

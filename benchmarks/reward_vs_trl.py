@@ -248,7 +248,7 @@ def _plan(args: argparse.Namespace) -> Plan:
             k, prompt = (int(part) for part in name.split("x"))
             prompts, steps, valid = (1, 3, 4) if model == LARGE else (4, 4, 8) if args.quick else (4, 8, 24)
             if HAS_GPU:
-                prompts, steps, valid = 16, 6, 8
+                prompts, steps, valid = 16, 5, 8
             cells.append(Cell(model, k, prompt, prompts, steps, valid))
     return Plan(cells=tuple(cells), rounds=1 if args.quick else args.rounds, pairs=args.pairs)
 

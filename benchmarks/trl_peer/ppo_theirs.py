@@ -22,6 +22,8 @@ def main(settings: dict, out: str) -> None:
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, TrainerCallback
     from trl.experimental.ppo import PPOConfig, PPOTrainer, ppo_trainer
 
+    if settings["bf16"]:  # on a GPU, at its best: cuDNN's attention plans anew for every shape that it meets
+        torch.backends.cuda.enable_cudnn_sdp(False)
     tokenizer = AutoTokenizer.from_pretrained(settings["policy"], padding_side="left")
     dtype = getattr(torch, settings["dtype"])
     policy, reference = (AutoModelForCausalLM.from_pretrained(settings["policy"], dtype=dtype) for _ in range(2))

@@ -20,6 +20,8 @@ def main(settings: dict, out: str) -> None:
 
     from trl_peer import resident
 
+    if settings["bf16"]:  # on a GPU, at its best: cuDNN's attention plans anew for every shape that it meets
+        torch.backends.cuda.enable_cudnn_sdp(False)
     tokenizer = AutoTokenizer.from_pretrained(settings["reward"])
     model = AutoModelForSequenceClassification.from_pretrained(
         settings["reward"], dtype=getattr(torch, settings["dtype"]), attn_implementation="sdpa"

@@ -34,6 +34,8 @@ def choose(config: StageConfig) -> Compute:
     if config.device == "cuda" and not has_gpu:
         raise ConfigError("device", "is 'cuda', but torch finds no GPU")
     use_gpu = has_gpu and config.device != "cpu"
+    if use_gpu:  # cuDNN's attention makes a plan for every new shape, which takes longer than a whole step
+        torch.backends.cuda.enable_cudnn_sdp(False)
     use_bf16 = config.precision == "bf16" or (config.precision == "auto" and use_gpu)
     gpu = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if "LOCAL_RANK" in os.environ else torch.device("cuda")
     return Compute(gpu if use_gpu else torch.device("cpu"), torch.bfloat16 if use_bf16 else torch.float32)
