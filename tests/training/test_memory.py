@@ -3,6 +3,7 @@
 import gc
 import re
 import weakref
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
@@ -45,7 +46,7 @@ def test_full_training_in_fp32_worked_by_hand() -> None:
         average=0,
         activations=100 * 680 + 100 * 200 + 60 * 680 + 100 * 40,
         logits=60 * 50 * 16,
-        update=4000,
+        update=0,
     )
     assert found.total == 16_000 + 132_800 + 48_000
 
@@ -83,8 +84,16 @@ def test_ppo_has_four_models_two_of_which_learn_and_with_adapters_two_models() -
 
 def test_a_step_of_the_optimiser_counts_when_it_needs_more_than_the_forward_pass() -> None:
     large = Shape(**{**vars(SMALL), "num_parameters": 10**9})
-    found = needed(large, Plan(stage="reward", tokens=1, scored=1, recomputes=True))
-    assert found.total == 16 * 10**9 + 4 * 10**9
+    plan = Plan(stage="reward", tokens=1, scored=1, is_bf16=False, recomputes=True, is_fused=False)
+    assert needed(large, plan).total == 16 * 10**9 + 4 * 10**9
+    assert needed(large, replace(plan, is_fused=True)).total == pytest.approx(16 * 10**9, rel=1e-5)
+
+
+def test_recomputed_or_not_the_forward_pass_holds_bf16_copies_of_the_weights_that_learn() -> None:
+    large = Shape(**{**vars(SMALL), "num_parameters": 10**9})
+    plan = Plan(stage="reward", tokens=100, scored=60, recomputes=True)
+    assert needed(large, plan).activations == 4 * 10 * 100 * 2 + 2 * 10**9
+    assert needed(large, replace(plan, lora_rank=3)).activations < 10**6  # frozen ones are cast anew for each product
 
 
 @pytest.mark.parametrize("way", ["values", "end scores", "tree"])
@@ -163,7 +172,7 @@ def test_the_estimate_is_the_peak_of_all_tensors_of_a_run_on_a_cpu() -> None:
                 (-scoring.response_logprobs(model, rows, temperature=1.0).mean()).backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-    plan = Plan(stage="sft", tokens=24 * 128, scored=24 * 64, is_bf16=False, is_gpu=False)
+    plan = Plan(stage="sft", tokens=24 * 128, scored=24 * 64, is_bf16=False)
     assert needed(memory.shape_of(model), plan).total == pytest.approx(peak_bytes(profile), rel=0.03)
 
 

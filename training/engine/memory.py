@@ -48,7 +48,8 @@ class Shape:
 class Plan:
     """How a run computes. `tokens` stand in one forward pass. Of `scored` the last hidden state is read, by unembedding
     or scalar head: all tokens of the responses, or, for a reward model, their end tokens alone. `is_packed`: rows are
-    packed, or trees; where they are not, the last layer computes every token."""
+    packed, or trees; where they are not, the last layer computes every token. `is_fused`: AdamW takes one pass over
+    weights and moments, as it does unless FSDP spreads them."""
 
     stage: str
     tokens: int
@@ -57,7 +58,7 @@ class Plan:
     lora_rank: int = 0
     is_bf16: bool = True
     recomputes: bool = False
-    is_gpu: bool = True
+    is_fused: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +115,7 @@ def needed(shape: Shape, plan: Plan) -> Memory:
         average=FP32 * learned if plan.stage == "ppo" else 0,
         activations=_activations(shape, plan),
         logits=scored * shape.vocabulary * LOGIT_BYTES,
-        update=FP32 * learned if plan.is_gpu else 0,  # Adam's denominators of all weights at once
+        update=0 if plan.is_fused else FP32 * learned,  # Adam's denominators of all weights at once
     )
 
 
@@ -142,9 +143,12 @@ def _activations(shape: Shape, plan: Plan) -> int:
     layer = last = per_token * plan.tokens
     if plan.is_packed and plan.scored < FEW * plan.tokens:
         last = _keys_and_values_per_token(shape, is_bf16=plan.is_bf16) * plan.tokens + per_token * plan.scored
-    if plan.recomputes:  # the inputs of all layers, one layer whole, and of the bf16 copies that of the unembedding
+    if plan.recomputes:
+        # the inputs of all layers; and forward the bf16 copies of weights that learn, backward one layer whole and of
+        # those copies that of the unembedding
         head = BF16 * shape.vocabulary * shape.width if plan.is_bf16 and plan.stage != "reward" else 0
-        return FP32 * shape.width * plan.tokens * shape.num_layers + layer + norm + head
+        copies = BF16 * shape.num_parameters if plan.is_bf16 and not plan.lora_rank else 0
+        return FP32 * shape.width * plan.tokens * shape.num_layers + max(layer + norm + head, copies)
     return layer * (shape.num_layers - 1) + last + norm + (BF16 * shape.num_parameters if plan.is_bf16 else 0)
 
 
