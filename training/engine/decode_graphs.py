@@ -228,7 +228,7 @@ class _Board:
         """One step recorded, nothing changed: the step before it, for which libraries get ready, is undone."""
         changed = (self._positions_B1, self._place_1, self._mask_B11T)
         before = [tensor.clone() for tensor in changed]
-        side = torch.cuda.Stream(self._device)
+        side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(side):
             self._compute(num_rows, num_places)

@@ -65,7 +65,10 @@ def of_rows(lengths: Sequence[int], *, device: Any) -> Flash:
 
 def of_tree(spans: Sequence[Span], *, device: Any) -> Flash:
     """Prompts with their branches, one after the other."""
-    own, looking, seen, sizes = [], [], [], []
+    own: list[int] = []
+    looking: list[int] = []
+    seen: list[int] = []
+    sizes: list[tuple[int, int]] = []
     for start, num_prompt, lengths in spans:
         own += [length for length in (num_prompt, *lengths) if length]
         if num_prompt:
@@ -87,9 +90,9 @@ def of_tree(spans: Sequence[Span], *, device: Any) -> Flash:
     return Flash(own=_own(own, device), prompts=prompts, longest=longest)
 
 
-def knows(flash: Flash | None, query: Tensor, key: Tensor, *, window: int | None, softcap: float | None) -> bool:
+def knows(flash: Flash, query: Tensor, key: Tensor, *, window: int | None, softcap: float | None) -> bool:
     """Can `attend` take these tokens?"""
-    if flash is None or query.device.type != "cuda" or softcap is not None:
+    if query.device.type != "cuda" or softcap is not None:
         return False
     dtype, size = _dtype(query), query.shape[-1]
     is_cut = window is not None and window < flash.longest

@@ -211,8 +211,9 @@ def _from_all(
     if is_possible(packed.rows, query, window=window, softcap=softcap):
         key, value = (for_all_heads(tensor, query) for tensor in (key, value))
         return attend_rows(query, key, value, packed.rows, scaling=scaling)
-    if flash_rows.knows(packed.flash, query, key, window=window, softcap=softcap):
-        return flash_rows.attend(packed.flash, query, key, value, scaling=scaling)
+    flash = packed.flash
+    if flash is not None and flash_rows.knows(flash, query, key, window=window, softcap=softcap):
+        return flash_rows.attend(flash, query, key, value, scaling=scaling)
     tokens = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
     outputs = []
     for group in packed.groups:

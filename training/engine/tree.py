@@ -199,8 +199,9 @@ def tree_attention(
     if isinstance(tree, Harvest):
         tree.key, tree.value = key, value
         raise _Harvested
-    if isinstance(tree, Tree) and flash_rows.knows(tree.flash, query, key, window=sliding_window, softcap=softcap):
-        return flash_rows.attend(tree.flash, query, key, value, scaling=scaling), None
+    flash = tree.flash if isinstance(tree, Tree) else None
+    if flash is not None and flash_rows.knows(flash, query, key, window=sliding_window, softcap=softcap):
+        return flash_rows.attend(flash, query, key, value, scaling=scaling), None
     if isinstance(tree, Ends):
         key, value = tree.key, tree.value
     key, value = for_all_heads(key, query), for_all_heads(value, query)
