@@ -1,4 +1,4 @@
-"""Run by test_lean_imports.py in a process of its own: torch's compiler before and after it is loaded. Fails by its exit code."""
+"""Run by test_lean_imports.py in a process of its own: torch's compiler before and after it is loaded."""
 
 import sys
 from typing import Any
