@@ -123,9 +123,14 @@ def _rows(path: Path, row_type: type[Row]) -> Iterator[Row]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """One JSON object per row. Raises OSError with what pyarrow says of a file that it cannot read."""
+    """One JSON object per row. Raises OSError with what pyarrow says of a file that it cannot read.
+
+    The reader is in a group of its own: a stage that is asked to stop, with its group, still gets what it reads. When
+    the stage is gone, nobody takes what the reader writes, and it ends.
+    """
     command = [sys.executable, "-P", str(_READER), str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8") as reader:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+    with subprocess.Popen(command, process_group=0, **pipes) as reader:
         assert reader.stdout and reader.stderr  # noqa: S101, PT018  # both are pipes
         yield from reader.stdout
         said = reader.stderr.read().strip()
