@@ -67,7 +67,7 @@ def main(config: PPOConfig, run_dir: RunDir, log: RunLog) -> Result:
     # 3. Four models: the policy and its frozen reference, the reward model and a value function made of it.
     judges = _judges(config, text, compute, processes, log)
     policy = judges.policy
-    average = [parameter.detach().clone() for parameter in trainable(policy)]
+    average = _average(policy, config)
 
     # 4. What learns, in which order things come, how responses are sampled.
     learner = _learner(config, judges, compute, processes)
@@ -243,6 +243,12 @@ def _twins(config: PPOConfig, policy: Any, reward: Any) -> experience.Models:
     for model in (policy, value):
         models.prepare_training(model, config)
     return experience.Models(policy=policy, reference=reference, value=value, reward=reward.requires_grad_(False))
+
+
+def _average(policy: Any, config: PPOConfig) -> list[torch.Tensor]:
+    """The moving average of the weights: with a decay of 0 it is the weights, of which no copy is needed."""
+    weights = [parameter.detach() for parameter in trainable(policy)]
+    return [weight.clone() for weight in weights] if config.ema_decay else weights
 
 
 def _begun(

@@ -1,6 +1,7 @@
 """Snapshot folders: every row is checked, and rows that are not the manifest's are refused."""
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -68,3 +69,13 @@ def test_an_empty_snapshot_is_a_snapshot(tmp_path: Path) -> None:
     data.write_snapshot(tmp_path, "text", list[TextRow]())
     assert data.read_text(tmp_path).rows == ()
     assert json.loads((tmp_path / "manifest.json").read_text())["num_rows"] == 0
+
+
+def test_a_signal_to_the_group_of_a_stage_does_not_reach_its_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = tmp_path / "reader.py"
+    reader.write_text("import os; print(os.getpgrp())")
+    monkeypatch.setattr(data, "_READER", reader)
+    (group,) = data._lines(tmp_path)
+    assert int(group) != os.getpgrp()

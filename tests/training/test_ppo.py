@@ -95,6 +95,16 @@ def test_the_moving_average_is_what_is_published(finished: Path, world: World) -
     assert (average - start).norm() < (last - start).norm()
 
 
+def test_without_a_moving_average_the_last_weights_are_published(world: World, tmp_path: Path) -> None:
+    assert run("ppo", world.ppo | {"num_episodes": 16, "ema_decay": 0.0, "num_valid_prompts": 0}, tmp_path) == 0
+    state = load_file(tmp_path / "checkpoints" / "step-00000002" / "tensors.safetensors")
+    published = load_file(tmp_path / "outputs" / "model" / "model.safetensors")
+    start = load_file(world.policy / "model.safetensors")
+    for name, weights in published.items():
+        assert torch.equal(weights, state[f"/policy/{name}"])
+    assert any(not torch.equal(weights, start[name]) for name, weights in published.items())
+
+
 def test_the_value_function_starts_as_the_reward_model_and_has_its_own_weights(finished: Path, world: World) -> None:
     state = load_file(finished / "checkpoints" / "step-00000006" / "tensors.safetensors")
     reward = load_file(world.reward / "model.safetensors")

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -233,20 +234,31 @@ def _recompute_activations(model: Any) -> None:
 def _load(auto_class: Any, model: str, text: Text, **options: Any) -> Any:
     is_folder = Path(model).is_dir()
     try:
-        loaded = auto_class.from_pretrained(
-            model,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=is_folder,
-            **options,
-        )
+        with _NothingDrawn():
+            loaded = auto_class.from_pretrained(
+                model,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=is_folder,
+                **options,
+            )
     except (OSError, ValueError) as error:
         raise ModelError(f"no model can be read from {model}: {error}") from error
     _fuse_gelu(loaded)
     loaded.config.pad_token_id = text.pad_id
     loaded.config.use_cache = True
     return loaded.eval()
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """No random numbers for weights that have no memory yet: they come to nothing, and torch loads sympy, 35 MiB, to
+    check them."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = args[0] if args else (kwargs or {}).get("tensor")
+        is_for_nothing = isinstance(given, torch.Tensor) and given.is_meta and hasattr(nn.init, function.__name__)
+        return given if is_for_nothing else function(*args, **(kwargs or {}))
 
 
 def _fuse_gelu(model: Any) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from training.contract.configs import OptimiserConfig
+from training.engine import sharding
 
 ADAMW_SHARE = 0.15
 """AdamW's share of Muon's learning rate in `muon_and_adamw`."""
@@ -41,7 +41,7 @@ def adamw(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
         lr=0.0,
         betas=(config.adam_beta1, config.adam_beta2),
         eps=config.adam_epsilon,
-        fused=not any(isinstance(item, DTensor) for item in parameters),  # one pass over weights and moments
+        fused=not any(sharding.is_spread(item) for item in parameters),  # one pass over weights and moments
     )
 
 
@@ -85,7 +85,7 @@ def optimiser_step(
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     parameters = [parameter for group in groups for parameter in group["params"]]
     clipped = torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
-    norm = float(clipped.full_tensor() if isinstance(clipped, DTensor) else clipped)
+    norm = float(sharding.whole(clipped))
     if not math.isfinite(norm):
         raise NonFiniteError(f"the gradient norm is {norm}", batch())
     for group in groups:

@@ -5,9 +5,12 @@ what is not in a layer (embeddings, the last norm, the unembedding) is gathered 
 everything that computes runs inside `within`. All processes must compute equally often, or they would wait for each
 other, and gradients arrive as means over the processes, where everything here wants sums: `evened` sees to both.
 Sampling cannot be evened: its rows end when they end. It has the whole of its model meanwhile (`gathered`).
+
+torch's own part of this is loaded when a model is spread: it would take 45 MiB of a process that spreads none.
 """
 
 import os
+import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,8 +18,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from training.contract.configs import ConfigError
 from training.engine import adapters
@@ -54,6 +55,8 @@ def place(model: Any, compute: Compute, processes: Processes) -> Any:
 
 def shard(model: Any) -> None:
     """Spread the model's parameters over all processes, which hold the same ones. It stays sharded from now on."""
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
     body = model.base_model
     for layer in body.h if hasattr(body, "h") else body.layers:
         fully_shard(layer)
@@ -64,7 +67,12 @@ def shard(model: Any) -> None:
 
 def is_sharded(model: Any) -> bool:
     """Is this model spread over the processes?"""
-    return isinstance(model, FSDPModule)
+    return _is_a(model, "torch.distributed.fsdp", "FSDPModule")
+
+
+def is_spread(value: Any) -> bool:
+    """Is this tensor spread over the processes?"""
+    return _is_a(value, "torch.distributed.tensor", "DTensor")
 
 
 def within(model: Any, compute: Callable[[], Result]) -> Result:
@@ -84,7 +92,7 @@ def asked(model: Any, question: Callable[..., Result], *about: Any, **named: Any
 def gathered(model: Any) -> Iterator[None]:
     """Each process has the whole of a sharded model meanwhile, and no forward pass waits for another process. All must
     enter and leave together; for forward passes without gradients."""
-    parts = [module for module in model.modules() if isinstance(module, FSDPModule)] if is_sharded(model) else []
+    parts = [module for module in model.modules() if is_sharded(module)]
     layers = [part for part in parts if part is not model]  # what is not in a layer stays after a forward pass anyway
     for layer in layers:
         layer.set_reshard_after_forward(False)
@@ -109,7 +117,7 @@ def evened(model: Any, packs: Sequence[Item], processes: Processes, *, spare: It
 def whole(value: Any) -> Any:
     """A state with its sharded tensors put together, on the host, since a device may not hold all of them; all
     processes must ask for it together."""
-    if isinstance(value, DTensor):
+    if is_spread(value):
         return value.full_tensor().cpu()
     if isinstance(value, Mapping):
         return {key: whole(item) for key, item in value.items()}
@@ -144,6 +152,13 @@ def load_optimizer(optimizer: torch.optim.Optimizer, values: Mapping[str, Any]) 
 
 def part(value: Tensor, *, like: Any) -> Tensor:
     """This process's part of a whole tensor, spread as `like` is; all of it when that is not sharded."""
-    if isinstance(value, DTensor) or not isinstance(like, DTensor):
+    if is_spread(value) or not is_spread(like):
         return value.to(like.device)
+    from torch.distributed.tensor import distribute_tensor
+
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
+
+
+def _is_a(value: Any, module: str, name: str) -> bool:
+    """Is it of this class? Nothing is where its module has not been loaded."""
+    return module in sys.modules and isinstance(value, getattr(sys.modules[module], name))
