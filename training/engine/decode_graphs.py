@@ -19,9 +19,10 @@ from typing import Any, Final, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 from transformers.pytorch_utils import Conv1D
+
+from training.engine import sharding
 
 PLACES: Final = 128
 """Blocks have a multiple of so many places, and a step looks at so many at least."""
@@ -101,7 +102,7 @@ class DecodeGraphs:
 
 def where_possible(model: nn.Module, device: torch.device, *, say: Callable[[str], None]) -> DecodeGraphs | None:
     """Recorded steps for a model that is whole on a CUDA GPU."""
-    is_whole = not any(isinstance(item, DTensor) for item in model.parameters())
+    is_whole = not any(map(sharding.is_spread, model.parameters()))
     return DecodeGraphs(model, say=say) if device.type == "cuda" and is_whole else None
 
 

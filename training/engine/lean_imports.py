@@ -5,6 +5,8 @@
 - In a run of one process transformers need not know of torch's sharded tensors.
 - torch's compiler, with sympy, waits until something compiles: `training.engine.late_compiler`.
 
+The last two on machines without a GPU alone: there the host's memory is what a stage lives in.
+
 Here modelling code is loaded as if these were not there. Whoever imports them afterwards gets them as ever.
 """
 
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 import transformers.utils
 from transformers.utils import import_utils
 
@@ -35,8 +38,10 @@ def _as_if_absent(*questions: str) -> Iterator[None]:
         setattr(place, question, answer)
 
 
-_is_alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
-late_compiler.install()
-with _as_if_absent("is_scipy_available", *(["is_torch_distributed_available"] if _is_alone else [])):
+_unused = ["is_scipy_available"]
+if not torch.cuda.is_available():  # where memory is short; what is made for GPUs finds all as it expects it
+    late_compiler.install()
+    _unused += ["is_torch_distributed_available"] if int(os.environ.get("WORLD_SIZE", "1")) == 1 else []
+with _as_if_absent(*_unused):
     import transformers.loss.loss_utils
     import transformers.modeling_utils
