@@ -8,10 +8,19 @@ from typing import Any
 
 import pytest
 
+from tests import order
+
 # Uploads, artifacts and run directories of tests never touch the real ones.
 os.environ.setdefault("PODIUM_HOME", tempfile.mkdtemp(prefix="podium-test-"))
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright's loop runs in the test's thread
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.hookimpl(trylast=True)  # after what is left out by `-m`
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first, dealt to the workers: while one that began last still runs, the others are idle."""
+    if num_workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+        items[:] = order.dealt(items, num_workers)
 
 
 @pytest.fixture(scope="session", autouse=True)
