@@ -44,12 +44,13 @@ class Plan:
     size: start.Size
     budgets: list[int]
     num_seeds: int
+    every: int = 1  # of so many rows of the material one is used
 
 
 PLANS = {
     "full": Plan(FULL, [100, 200, 400, 800], 10),
     "quick": Plan(QUICK, [100, 200, 400], 2),
-    "tiny": Plan(TINY, [20, 40], 2),
+    "tiny": Plan(TINY, [20, 40], 2, every=8),
 }
 NUM_SAMPLES = 2000
 
@@ -72,7 +73,7 @@ def run(folder: Path, work: Path, plan: Plan, *, num_seeds: int) -> dict[str, An
     size, budgets = plan.size, plan.budgets
 
     # 1. Real judgements, and a model that has read but seen no preference
-    material = pool.read(folder)
+    material = pool.thinned(pool.read(folder), every=plan.every)
     data.write_snapshot(work / "sft-data", "sft", material.demonstrations)
     data.write_snapshot(work / "text", "text", material.texts)
     num_parameters = start.fresh_model(work / "fresh", [row.text for row in material.texts], size, seed=0)

@@ -40,6 +40,11 @@ def read(folder: Path) -> Pool:
     return Pool(rankings=rankings, demonstrations=_demonstrations(bought), texts=_texts(folder, bought))
 
 
+def thinned(pool: Pool, *, every: int) -> Pool:
+    """Every n-th row of each kind."""
+    return Pool(pool.rankings[::every], pool.demonstrations[::every], pool.texts[::every])
+
+
 def candidates(elements: Iterable[Element]) -> list[Element]:
     """The prompts of the pool, each with the first of its rankings and the responses that it ranks."""
     return [_one_ranking(element) for element in elements if element.split == "train"]

@@ -9,7 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from transformers.generation.continuous_batching import utils as cache_size
 
 from tests.training import tiny_world
 from tests.training.tiny_world import World, run, run_until
@@ -100,6 +102,18 @@ def test_a_prompt_that_stands_twice_in_the_snapshot_is_refused(world: World, tmp
     assert "prompt same 2 times" in (tmp_path / "run" / "log.txt").read_text()
 
 
+@pytest.fixture
+def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers makes its cache as large as nine tenths of the machine's memory, and goes through its masks at every
+    token."""
+    held = psutil.Process().memory_info().rss
+    small = types.SimpleNamespace(
+        virtual_memory=lambda: types.SimpleNamespace(total=held + (1 << 30)), Process=psutil.Process
+    )
+    monkeypatch.setattr(cache_size, "psutil", small)
+
+
+@pytest.mark.usefixtures("small_machine")
 def test_continuous_batching_gives_every_prompt_its_k_responses_in_order(world: World, tmp_path: Path) -> None:
     assert run("generate", config(world, backend="continuous", batch_size=18), tmp_path / "run") == 0
     rows = responses(tmp_path / "run")
@@ -109,6 +123,7 @@ def test_continuous_batching_gives_every_prompt_its_k_responses_in_order(world: 
     assert len({row.text for row in rows}) > 9
 
 
+@pytest.mark.usefixtures("small_machine")
 def test_the_likeliest_answers_are_those_of_our_own_loop(world: World, tmp_path: Path) -> None:
     found = {}
     for backend in ("local", "continuous"):

@@ -6,16 +6,14 @@ Two kills per stage here; `PODIUM_KILLS=20` makes it twenty. The seed is printed
 import os
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.training import preference_world, tiny_world
+from tests.training import preference_world, tiny_world, warm
 from tests.training.preference_world import Snapshots
-from tests.training.tiny_world import ROOT, World, _write_config, curve, run
+from tests.training.tiny_world import World, _write_config, curve, run
 
 pytestmark = pytest.mark.slow
 
@@ -82,17 +80,9 @@ def config(stage: str, world: World, snapshots: Snapshots) -> dict[str, Any]:
 
 
 def kill(stage: str, values: dict[str, Any], folder: Path, *, place: str, step: int) -> int:
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c", KILL.format(stage=stage, place=place, step=step)),
-            *("--config", _write_config(values, folder), "--run-dir", str(folder)),
-        ],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        timeout=300,
-    )
-    return done.returncode
+    code = KILL.format(stage=stage, place=place, step=step)
+    words = ["-c", code, "--config", _write_config(values, folder), "--run-dir", str(folder)]
+    return warm.run(words, said=folder.with_name(folder.name + ".said")).returncode
 
 
 @pytest.mark.parametrize("stage", STAGES)

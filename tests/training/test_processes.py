@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils.launch import prepare_multi_gpu_env
 
-from tests.training import preference_world, tiny_world
+from tests.training import preference_world, tiny_world, warm
 from tests.training.preference_world import Snapshots
 from tests.training.tiny_world import ROOT, World, curve, run
 from training.contract.rundir import RunDir
@@ -82,10 +84,32 @@ def launch(
     )
 
 
+def as_launched(
+    what: list[str], values: dict[str, Any], folder: Path, *, launcher: list[str] = LAUNCH
+) -> "subprocess.CompletedProcess[str]":
+    """As `launch`, without its seconds: two processes that are there at once, under the variables of the launcher."""
+    file = folder.with_name(folder.name + ".json")
+    file.write_text(json.dumps(values))
+    words = [*what, "--config", str(file), "--run-dir", str(folder)]
+    shared = launchers_variables(launcher)
+    own = [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+    return warm.run_together([words] * 2, variables=own, said=folder.with_name(folder.name + ".said"))
+
+
+def launchers_variables(launcher: list[str]) -> dict[str, str]:
+    """What accelerate's launcher says to the processes by their environment, and torch's below it."""
+    words = launcher[launcher.index("accelerate.commands.launch") + 1 :]
+    arguments, *_ = _validate_launch_command(launch_command_parser().parse_args([*words, "stage.py"]))
+    found = prepare_multi_gpu_env(arguments)
+    of_torch = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": arguments.master_port, "WORLD_SIZE": "2"}
+    return found | of_torch | {"LOCAL_WORLD_SIZE": "2"}
+
+
 @pytest.mark.parametrize("stage", ["sft", "reward", "ppo"])
 def test_two_processes_have_the_curve_of_one(stage: str, world: World, snapshots: Snapshots, tmp_path: Path) -> None:
     values = config(stage, world, snapshots)
-    done = launch(["-m", f"training.{stage}"], values, tmp_path / "two")
+    start = launch if stage == "sft" else as_launched
+    done = start(["-m", f"training.{stage}"], values, tmp_path / "two")
     assert done.returncode == 0, done.stderr
     assert run(stage, values, tmp_path / "one") == 0
     assert "2 processes" in (tmp_path / "two" / "log.txt").read_text()
@@ -104,14 +128,14 @@ def test_two_processes_stop_together_and_go_on_to_the_last_digit(
     world: World, snapshots: Snapshots, tmp_path: Path
 ) -> None:
     values = config("sft", world, snapshots) | {"dropout": 0.2}
-    assert launch(["-m", "training.sft"], values, tmp_path / "whole").returncode == 0
+    assert as_launched(["-m", "training.sft"], values, tmp_path / "whole").returncode == 0
     script = tmp_path / "stop.py"
     script.write_text(STOP_AT)
     assert launch([str(script)], values, tmp_path / "run").returncode != 0
     status = RunDir(tmp_path / "run").read_status()
     assert status is not None
     assert (status.state, status.step) == ("cancelled", 3)
-    assert launch(["-m", "training.sft"], values, tmp_path / "run").returncode == 0
+    assert as_launched(["-m", "training.sft"], values, tmp_path / "run").returncode == 0
     assert curve(tmp_path / "run") == curve(tmp_path / "whole")
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from tests.training import preference_world, tiny_world
 from tests.training.preference_world import Snapshots
-from tests.training.test_processes import DRIFTING, LAUNCH, STOP_AT, config, launch
+from tests.training.test_processes import DRIFTING, LAUNCH, STOP_AT, as_launched, config, launch
 from tests.training.tiny_world import World, curve, run
 from training.contract.configs import ConfigError
 from training.contract.rundir import RunDir
@@ -44,11 +44,12 @@ def test_a_sharded_run_has_the_curve_of_one_process_stops_and_goes_on_and_publis
     assert run(stage, values, tmp_path / "one") == 0
     script = tmp_path / "stop.py"
     script.write_text(STOP_AT.replace("sft", stage))
-    assert launch([str(script)], values, tmp_path / "run", launcher=FSDP).returncode != 0
+    assert as_launched([str(script)], values, tmp_path / "run", launcher=FSDP).returncode != 0
     status = RunDir(tmp_path / "run").read_status()
     assert status is not None
     assert (status.state, status.step) == ("cancelled", 3)
-    done = launch(["-m", f"training.{stage}"], values, tmp_path / "run", launcher=FSDP)
+    start = launch if stage == "reward" else as_launched
+    done = start(["-m", f"training.{stage}"], values, tmp_path / "run", launcher=FSDP)
     assert done.returncode == 0, done.stderr
     assert "2 processes, sharded by FSDP" in (tmp_path / "run" / "log.txt").read_text()
     one, two = curve(tmp_path / "one"), curve(tmp_path / "run")
@@ -74,11 +75,11 @@ def test_a_sharded_ppo_run_has_the_curve_of_one_process_stops_and_goes_on_and_pu
     assert run("ppo", values, tmp_path / "one") == 0
     script = tmp_path / "stop.py"
     script.write_text(STOP_AT.replace("sft", "ppo"))
-    assert launch([str(script)], values, tmp_path / "run", launcher=FSDP).returncode != 0
+    assert as_launched([str(script)], values, tmp_path / "run", launcher=FSDP).returncode != 0
     status = RunDir(tmp_path / "run").read_status()
     assert status is not None
     assert (status.state, status.step) == ("cancelled", 3)
-    done = launch(["-m", "training.ppo"], values, tmp_path / "run", launcher=FSDP)
+    done = as_launched(["-m", "training.ppo"], values, tmp_path / "run", launcher=FSDP)
     assert done.returncode == 0, done.stderr
     assert "2 processes, sharded by FSDP" in (tmp_path / "run" / "log.txt").read_text()
     one, two = curve(tmp_path / "one"), curve(tmp_path / "run")
@@ -113,9 +114,8 @@ def test_a_sharded_ppo_run_has_the_curve_of_one_process_stops_and_goes_on_and_pu
 def test_what_cannot_be_sharded_is_refused_and_says_why(
     stage: str, changes: dict[str, Any], field: str, world: World, snapshots: Snapshots, tmp_path: Path
 ) -> None:
-    done = launch(
-        ["-m", f"training.{stage}"], config(stage, world, snapshots) | changes, tmp_path / "run", launcher=FSDP
-    )
+    values = config(stage, world, snapshots) | changes
+    done = as_launched(["-m", f"training.{stage}"], values, tmp_path / "run", launcher=FSDP)
     assert done.returncode != 0
     assert field in (tmp_path / "run" / "log.txt").read_text()
 

@@ -1,5 +1,6 @@
 """TruthfulQA's own file through the evaluate stage, against each choice computed alone."""
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +52,13 @@ def choices(model: Any, text: Text, question: Question) -> tuple[bool, float]:
     return mc1, float(shares[: len(correct)].sum() / shares.sum())
 
 
+def every_third(file: Path, written: Path) -> Path:
+    with file.open(encoding="utf-8", newline="") as source, written.open("w", encoding="utf-8", newline="") as target:
+        head, *rows = csv.reader(source)
+        csv.writer(target).writerows([head, *rows[1::3]])
+    return written
+
+
 def fits(text: Text, question: Question) -> bool:
     prompt = len(text.prompt_ids([Message(role="user", content=question.text)]))
     return prompt + max(len(answer.encode()) for answer in question.answers) <= CONTEXT
@@ -72,19 +80,22 @@ def test_the_real_file_is_read_whole(asked: Sequence[Question]) -> None:
     assert [set(item.correct) & set(item.incorrect) for item in both] == [{"Unknown."}] * 2
 
 
-def test_both_scores_are_those_of_each_choice_computed_alone(asked: Sequence[Question], tmp_path: Path) -> None:
+def test_both_scores_are_those_of_each_choice_computed_alone(tmp_path: Path) -> None:
+    """Of every third question: one too long is among them, and one with the same answer on both sides."""
+    asked = truthfulqa.read_questions(every_third(real("truthfulqa.csv"), tmp_path / "third.csv"))
+    assert len(asked) == 144
     policy, reference = build(tmp_path / "policy", seed=1), build(tmp_path / "reference", seed=2)
     config = {
         "model": str(tmp_path / "policy"),
         "reference_model": str(tmp_path / "reference"),
-        "truthfulqa": str(real("truthfulqa.csv")),
+        "truthfulqa": str(tmp_path / "third.csv"),
         "bootstrap_samples": 100,
     }
     assert run("evaluate", config, tmp_path / "run") == 0
     report = json.loads((tmp_path / "run" / "outputs" / "report.json").read_text())["truthfulqa"]
     text = byte_text()
     measured = [question for question in asked if fits(text, question)]
-    assert 0 < report["num_too_long"] < 20
+    assert report["num_too_long"] == 1
     assert (report["num_questions"], report["num_too_long"]) == (len(measured), len(asked) - len(measured))
     for name, model in (("policy", policy), ("reference", reference)):
         found = [choices(model, text, question) for question in measured]

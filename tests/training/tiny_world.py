@@ -2,16 +2,14 @@
 
 import importlib
 import json
-import os
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tests.training import warm
 from training.cli import run_stage
 from training.contract.records import Message, PromptRow, TextRow
 from training.contract.rundir import RunDir
@@ -87,14 +85,8 @@ def run(stage: str, config: dict[str, Any], folder: Path) -> int:
 def run_until(stage: str, config: dict[str, Any], folder: Path, *, step: int, kill: signal.Signals) -> int:
     """Run a stage as a process that signals itself when it has logged `step`. Gives its exit code."""
     code = _SIGNAL_ITSELF.format(stage=stage, step=step, number=int(kill))
-    process = subprocess.run(
-        [sys.executable, "-c", code, "--config", _write_config(config, folder), "--run-dir", str(folder)],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        timeout=300,
-    )
-    return process.returncode
+    words = ["-c", code, "--config", _write_config(config, folder), "--run-dir", str(folder)]
+    return warm.run(words, said=folder.with_name(folder.name + ".said")).returncode
 
 
 def _write_config(config: dict[str, Any], folder: Path) -> str:
