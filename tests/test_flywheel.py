@@ -55,8 +55,7 @@ def test_rankings_of_a_hidden_preference_make_a_policy_that_has_more_of_it() -> 
     project, labelers = a_project_with_people()
     ask_and_demonstrate(project, labelers[0])
 
-    begin = {"init_model": "tiny", "pretrain_steps": 250}  # enough to write such sentences
-    sft = trained(project, "sft", TRAINED_LENGTHS, {"dataset": frozen(project, "sft")}, **begin)
+    sft = trained(project, "sft", TRAINED_LENGTHS, {"dataset": frozen(project, "sft")}, init_model="tiny")
     first = responses_of(project, sft)
     made = ask_for_rankings(project, sft, labelers)
     for task in made:
