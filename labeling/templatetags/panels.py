@@ -23,6 +23,7 @@ WIDTH, HEIGHT, PAD = 360, 22, 6
 MIDDLE, PRINTED = 9, 18  # the own figure, and below it the paper's
 #: Decimals of figures that are no shares.
 DECIMALS: Final = {"number": 2, "nats": 3, "tokens": 1, "characters": 0, "count": 0}
+NEVER_BELOW_NOTHING: Final = ("tokens", "characters", "count")  # though the interval of a mean may be
 LEAST_SPAN: Final = 0.2  # of shares: less would make noise look like news
 
 
@@ -83,7 +84,8 @@ def scale_of(chart: Chart) -> Scale:
     if chart.is_bars:
         return Scale(lowest, highest or 1.0)
     margin = 0.08 * (highest - lowest) or 0.05 * max(1.0, abs(highest))
-    return Scale(lowest - margin if lowest < 0 else max(0.0, lowest - margin), highest + margin)
+    is_signed = lowest < 0 and chart.unit not in NEVER_BELOW_NOTHING
+    return Scale(lowest - margin if is_signed else max(0.0, lowest - margin), highest + margin)
 
 
 def said(figure: Figure, chart: Chart) -> str:
