@@ -16,6 +16,14 @@ from training.contract.configs import EVERY_STAGE
 
 LOG_CHARACTERS: Final = 200_000
 TAIL_CHARACTERS: Final = 4000
+SAID_ELSEWHERE: Final = (
+    "accuracy",
+    "human_agreement",
+    "by_category",
+    "by_rank_distance",
+    "by_length_difference",
+    "calibration",
+)
 LABELS: Final = {
     "overview": "Overview",
     "report": "Report",
@@ -63,8 +71,8 @@ def _overview(run: Run, asked: Asked) -> dict[str, Any]:
 
 
 def other_figures(report: dict[str, Any]) -> list[tuple[str, str]]:
-    """What the table of accuracies does not say already."""
-    said = ("accuracy", "human_agreement") if accuracies(report) else ()
+    """What neither the table of accuracies says nor, by groups, the report of a reward model."""
+    said = SAID_ELSEWHERE if accuracies(report) else ()
     return figures({name: value for name, value in report.items() if name not in said})
 
 
