@@ -80,7 +80,7 @@ def scale_of(chart: Chart) -> Scale:
     if chart.is_bars:
         lowest = 0.0
     if chart.unit == "share":
-        return _of_shares(lowest, highest)
+        return Scale(*whole_tenths(lowest, highest))
     if chart.is_bars:
         return Scale(lowest, highest or 1.0)
     margin = 0.08 * (highest - lowest) or 0.05 * max(1.0, abs(highest))
@@ -98,11 +98,12 @@ def _end(value: float, chart: Chart) -> str:
     return f"{100 * value:.0f} %" if chart.unit == "share" else said(Figure(value), chart)
 
 
-def _of_shares(lowest: float, highest: float) -> Scale:
+def whole_tenths(lowest: float, highest: float) -> tuple[float, float]:
+    """The ends of a scale of shares: round, and never below nothing or above all."""
     low, high = math.floor(lowest * 10 + 1e-9) / 10, math.ceil(highest * 10 - 1e-9) / 10
     while high - low < LEAST_SPAN - 1e-9:
         low, high = max(0.0, low - 0.1), min(1.0, high + 0.1)
-    return Scale(low, high)
+    return low, high
 
 
 def _ends(chart: Chart) -> Iterator[float]:

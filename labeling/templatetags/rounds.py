@@ -3,18 +3,17 @@
 {% by_round chart %}    `chart` is one of services.round_history: a dot a round, whiskers where an interval is known
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any, Final
 
 from django import template
 
 from labeling.services.round_history import Chart, Line, Point
+from labeling.templatetags.panels import whole_tenths
 
 register = template.Library()
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT = 340, 190, 46, 12, 12, 26
 NUM_LABELS: Final = 8
-LEAST_SPAN: Final = 0.2  # of shares: less would make noise look like news
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Scale:
 def by_round(chart: Chart) -> dict[str, Any]:
     points = [point for line in chart.lines for point in line.points]
     numbers = sorted({point.number for point in points})
-    scale = Scale((numbers[0], numbers[-1]), _range_of_shares(points) if chart.is_share else _range(points))
+    scale = Scale((numbers[0], numbers[-1]), _range(points, chart))
     every = max(1, -(-len(numbers) // NUM_LABELS))
     lowest, highest = scale.figures
     return {
@@ -61,25 +60,14 @@ def said(value: float, chart: Chart) -> str:
     return (f"{value:,.1f}" if abs(value) >= 10 else f"{value:.2f}").replace("-", "−")
 
 
-def _range(points: list[Point]) -> tuple[float, float]:
-    """All of it is seen, and a flat line lies in the middle."""
-    lowest, highest = _ends(points)
+def _range(points: list[Point], chart: Chart) -> tuple[float, float]:
+    """All of it is seen, and a flat line lies in the middle; shares end at round tenths."""
+    ends = [end for point in points for end in (point.value, point.low, point.high) if end is not None]
+    lowest, highest = min(ends), max(ends)
+    if chart.is_share:
+        return whole_tenths(lowest, highest)
     margin = 0.08 * (highest - lowest) or 0.05 * max(1.0, abs(highest))
     return lowest - margin, highest + margin
-
-
-def _range_of_shares(points: list[Point]) -> tuple[float, float]:
-    """Whole tenths, never below nothing or above all."""
-    lowest, highest = _ends(points)
-    low, high = math.floor(10 * lowest + 1e-9) / 10, math.ceil(10 * highest - 1e-9) / 10
-    while high - low < LEAST_SPAN - 1e-9:
-        low, high = max(0.0, low - 0.1), min(1.0, high + 0.1)
-    return low, high
-
-
-def _ends(points: list[Point]) -> tuple[float, float]:
-    ends = [end for point in points for end in (point.value, point.low, point.high) if end is not None]
-    return min(ends), max(ends)
 
 
 def _drawn(line: Line, scale: Scale) -> dict[str, Any]:
