@@ -319,7 +319,7 @@ def _check_kl_budget(value: float | None) -> None:
     if value is None:
         return
     try:
-        configs.check_value(KL_BUDGET, value)
+        configs.check_options(Stage.PPO, {"kl_budget": value})
     except ConfigError as error:
         raise RoundError(str(error)) from None
 
