@@ -11,7 +11,7 @@ from django.forms.boundfield import BoundField
 from django.utils.formats import date_format
 
 from labeling.models import EvaluationFile, Model, Project, Run, Snapshot, Stage, User
-from labeling.services import evaluation_files, evaluations, runs
+from labeling.services import evaluation_files, evaluations, rounds, runs
 from training.contract import configs
 from training.contract.configs import GROUPS, STAGES, ConfigError, FieldSpec
 
@@ -177,6 +177,14 @@ class RoundForm(forms.Form):
         initial=0,
         label="Held-out prompts on which people compare the new policy with the one before",
         help_text="0: no comparison.",
+    )
+    kl_budget = forms.FloatField(
+        required=False,
+        min_value=rounds.KL_BUDGET.min,
+        max_value=rounds.KL_BUDGET.max,
+        label="KL budget",
+        widget=forms.NumberInput(attrs={"step": "any", "placeholder": "preset's"}),
+        help_text="In nats. Past it PPO's alarm can ring, and the round waits for you. Empty: the preset's.",
     )
 
     def clean_num_evaluation_prompts(self) -> int:

@@ -10,6 +10,7 @@ from labeling.models import Project, Prompt, Snapshot, Task, UseCase
 
 MAX_TEXT_BYTES = 100_000_000
 OWN = "own"
+JUDGED = (Snapshot.Kind.REWARD, Snapshot.Kind.SFT)  # what people gave on a day
 
 
 class SnapshotForm(forms.Form):
@@ -92,7 +93,8 @@ class SnapshotForm(forms.Form):
         """The filters as the snapshot keeps them. Stores an uploaded text."""
         cleaned = self.cleaned_data
         filters = {name: cleaned.get(name) for name in ("use_cases", "languages", "datasets") if cleaned.get(name)}
-        filters |= {name: cleaned[name].isoformat() for name in ("since", "until") if cleaned.get(name)}
+        if cleaned["kind"] in JUDGED:
+            filters |= {name: cleaned[name].isoformat() for name in ("since", "until") if cleaned.get(name)}
         if cleaned["kind"] == Snapshot.Kind.REWARD:
             filters |= {"streams": cleaned["streams"]} if cleaned["streams"] else {}
             filters |= {"adjudicated": False} if cleaned["reviewed"] == OWN else {}

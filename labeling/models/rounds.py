@@ -35,6 +35,7 @@ class Round(PublicModel):
     num_evaluation_prompts = models.PositiveIntegerField(
         default=0, help_text="Held-out prompts on which people compare the new policy with the one before; 0: not."
     )
+    kl_budget = models.FloatField(null=True, blank=True, help_text="Of its PPO, in nats; NULL: the preset's.")
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -70,6 +71,10 @@ class Round(PublicModel):
             ),
             models.CheckConstraint(
                 condition=Q(responses_per_prompt__gte=2, responses_per_prompt__lte=9), name="round_responses_2_to_9"
+            ),
+            models.CheckConstraint(
+                condition=Q(kl_budget__isnull=True) | Q(kl_budget__gte=0, kl_budget__lte=10_000),
+                name="round_kl_budget_0_to_10000",
             ),
         ]
 

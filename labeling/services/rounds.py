@@ -39,6 +39,7 @@ ALARM: Final = (
     "PPO's over-optimisation alarm rang: the reward rose while something else fell. Read a few answers and the run's"
     " curves first. Go on, and the new policy answers; cancel, and the one before stays."
 )
+KL_BUDGET: Final = next(spec for spec in configs.specs(configs.STAGES[Stage.PPO]) if spec.name == "kl_budget")
 SNAPSHOTS: Final = {"sft_snapshot": "sft", "reward_snapshot": "reward", "prompts_snapshot": "prompts"}
 
 
@@ -58,11 +59,13 @@ def start(
     responses_per_prompt: int = 4,
     is_automatic: bool = True,
     num_evaluation_prompts: int = 0,
+    kl_budget: float | None = None,
 ) -> Round:
     """Begin the next round. What it will need is checked now, not when it gets there."""
     policy = Model.objects.filter(project=project, is_current=True).first()
     _check(project=project, policy=policy, preset=preset, responses_per_prompt=responses_per_prompt)
     _check_held_out(project, num_evaluation_prompts)
+    _check_kl_budget(kl_budget)
     number = (Round.objects.filter(project=project).aggregate(last=Max("number"))["last"] or 0) + 1
     try:
         with transaction.atomic():
@@ -73,6 +76,7 @@ def start(
                 responses_per_prompt=responses_per_prompt,
                 is_automatic=is_automatic,
                 num_evaluation_prompts=num_evaluation_prompts,
+                kl_budget=kl_budget,
                 created_by=user,
                 policy_before=policy,
             )
@@ -229,7 +233,12 @@ def _train_ppo(round: Round) -> bool:
     }
     if _wants_text(round.preset):
         inputs["pretraining_text"] = _made(_newest_text(round.project))
-    return _run(round, Stage.PPO, inputs)
+    return _run(round, Stage.PPO, inputs, **own_ppo_options(round))
+
+
+def own_ppo_options(round: Round) -> dict[str, Any]:
+    """What the round's PPO has otherwise than its preset."""
+    return {} if round.kl_budget is None else {"kl_budget": round.kl_budget}
 
 
 def _generate(round: Round) -> bool:
@@ -304,6 +313,15 @@ def _check(*, project: Project, policy: Model | None, preset: str, responses_per
 def _check_held_out(project: Project, num_wanted: int) -> None:
     if num_wanted and not Prompt.objects.filter(project=project, split__in=HELD_OUT).in_use().exists():
         raise RoundError("There is no held-out prompt on which people could compare the policies.")
+
+
+def _check_kl_budget(value: float | None) -> None:
+    if value is None:
+        return
+    try:
+        configs.check_options(Stage.PPO, {"kl_budget": value})
+    except ConfigError as error:
+        raise RoundError(str(error)) from None
 
 
 def _resume_what_failed(round: Round, *, user: User | None) -> None:

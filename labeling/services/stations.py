@@ -71,9 +71,9 @@ def _station(round: Round, step: Round.Step, distance: int, models: dict[Any, Mo
 
 
 def _stop_rule(round: Round) -> StopRule:
-    """Of the run, or, before there is one, of the preset that it will have."""
+    """Of the run, or, before there is one, of what it will have."""
     run = round.ppo_run
-    config = configs.preset(Stage.PPO, round.preset) | (run.config if run else {})
+    config = configs.preset(Stage.PPO, round.preset) | (run.config if run else rounds.own_ppo_options(round))
     result = ((run.result if run else None) or {}).get("summary") or {}
     return StopRule(
         budget=config["kl_budget"],

@@ -23,6 +23,7 @@ WIDTH, HEIGHT, PAD = 360, 22, 6
 MIDDLE, PRINTED = 9, 18  # the own figure, and below it the paper's
 #: Decimals of figures that are no shares.
 DECIMALS: Final = {"number": 2, "nats": 3, "tokens": 1, "characters": 0, "count": 0}
+NEVER_BELOW_NOTHING: Final = ("tokens", "characters", "count")  # though the interval of a mean may be
 LEAST_SPAN: Final = 0.2  # of shares: less would make noise look like news
 
 
@@ -79,11 +80,12 @@ def scale_of(chart: Chart) -> Scale:
     if chart.is_bars:
         lowest = 0.0
     if chart.unit == "share":
-        return _of_shares(lowest, highest)
+        return Scale(*whole_tenths(lowest, highest))
     if chart.is_bars:
         return Scale(lowest, highest or 1.0)
     margin = 0.08 * (highest - lowest) or 0.05 * max(1.0, abs(highest))
-    return Scale(lowest - margin if lowest < 0 else max(0.0, lowest - margin), highest + margin)
+    is_signed = lowest < 0 and chart.unit not in NEVER_BELOW_NOTHING
+    return Scale(lowest - margin if is_signed else max(0.0, lowest - margin), highest + margin)
 
 
 def said(figure: Figure, chart: Chart) -> str:
@@ -96,11 +98,12 @@ def _end(value: float, chart: Chart) -> str:
     return f"{100 * value:.0f} %" if chart.unit == "share" else said(Figure(value), chart)
 
 
-def _of_shares(lowest: float, highest: float) -> Scale:
+def whole_tenths(lowest: float, highest: float) -> tuple[float, float]:
+    """The ends of a scale of shares: round, and never below nothing or above all."""
     low, high = math.floor(lowest * 10 + 1e-9) / 10, math.ceil(highest * 10 - 1e-9) / 10
     while high - low < LEAST_SPAN - 1e-9:
         low, high = max(0.0, low - 0.1), min(1.0, high + 0.1)
-    return Scale(low, high)
+    return low, high
 
 
 def _ends(chart: Chart) -> Iterator[float]:

@@ -61,12 +61,12 @@ def duration(seconds: float | None) -> str:
 
 @register.filter
 def number(value: Any, decimals: int = 0) -> str:
-    return NOTHING if value is None or value == "" else f"{value:,.{decimals}f}"
+    return NOTHING if value is None or value == "" else f"{value:,.{decimals}f}".replace("-", "−")
 
 
 @register.filter
 def percent(share: Any, decimals: int = 1) -> str:
-    return NOTHING if share is None or share == "" else f"{share * 100:.{decimals}f} %"
+    return NOTHING if share is None or share == "" else f"{share * 100:.{decimals}f} %".replace("-", "−")
 
 
 @register.filter

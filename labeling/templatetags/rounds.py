@@ -9,6 +9,7 @@ from typing import Any, Final
 from django import template
 
 from labeling.services.round_history import Chart, Line, Point
+from labeling.templatetags.panels import whole_tenths
 
 register = template.Library()
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT = 340, 190, 46, 12, 12, 26
@@ -36,7 +37,7 @@ class Scale:
 def by_round(chart: Chart) -> dict[str, Any]:
     points = [point for line in chart.lines for point in line.points]
     numbers = sorted({point.number for point in points})
-    scale = Scale((numbers[0], numbers[-1]), _range(points))
+    scale = Scale((numbers[0], numbers[-1]), _range(points, chart))
     every = max(1, -(-len(numbers) // NUM_LABELS))
     lowest, highest = scale.figures
     return {
@@ -56,13 +57,15 @@ def by_round(chart: Chart) -> dict[str, Any]:
 def said(value: float, chart: Chart) -> str:
     if chart.is_share:
         return f"{100 * value:.0f} %"
-    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    return (f"{value:,.1f}" if abs(value) >= 10 else f"{value:.2f}").replace("-", "−")
 
 
-def _range(points: list[Point]) -> tuple[float, float]:
-    """All of it is seen, and a flat line lies in the middle."""
+def _range(points: list[Point], chart: Chart) -> tuple[float, float]:
+    """All of it is seen, and a flat line lies in the middle; shares end at round tenths."""
     ends = [end for point in points for end in (point.value, point.low, point.high) if end is not None]
     lowest, highest = min(ends), max(ends)
+    if chart.is_share:
+        return whole_tenths(lowest, highest)
     margin = 0.08 * (highest - lowest) or 0.05 * max(1.0, abs(highest))
     return lowest - margin, highest + margin
 

@@ -12,9 +12,8 @@ from labeling.forms.runs import ModelNoteForm
 from labeling.models import Model, Role
 from labeling.permissions import ProjectRequest, member
 from labeling.services import lineage, model_archives, model_card, registry, withdrawals
-from labeling.services.comparison import figures
 from labeling.views.downloads import attached
-from labeling.views.run_tabs import accuracies
+from labeling.views.run_tabs import accuracies, other_figures
 
 PER_PAGE = 50
 ACTIONS = {
@@ -50,7 +49,7 @@ def show(request: ProjectRequest, uid: str) -> HttpResponse:
         "withdrawn": withdrawals.held_by_snapshots(
             frozen.snapshot for ancestor in ancestors for frozen in ancestor.data
         ),
-        "figures": figures(model.metrics),
+        "figures": other_figures(model.metrics),
         "accuracies": accuracies(model.metrics),
         "evaluations": model_card.evaluations(model),
         "limits": model_card.limits(model, ancestors),

@@ -19,16 +19,7 @@ WITH = ("created_by", "policy_before", "sft_run", "reward_run", "ppo_run", "gene
 @require_GET
 @member(Role.REVIEWER)
 def show_all(request: ProjectRequest) -> HttpResponse:
-    found = Round.objects.filter(project=request.project).select_related("ppo_run__model", "created_by")
-    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
-    context = {
-        "nav": "rounds",
-        "page": page,
-        "form": RoundForm(),
-        "has_live": _has_live(request),
-        "charts": _charts(request),
-    }
-    return render(request, "rounds/list.html", context)
+    return _list(request, RoundForm(), status=200)
 
 
 @require_POST
@@ -36,9 +27,7 @@ def show_all(request: ProjectRequest) -> HttpResponse:
 def start(request: ProjectRequest) -> HttpResponse:
     form = RoundForm(request.POST)
     if not form.is_valid():
-        found = Paginator(Round.objects.filter(project=request.project), PER_PAGE).get_page(1)
-        context = {"nav": "rounds", "page": found, "form": form, "has_live": _has_live(request)}
-        return render(request, "rounds/list.html", context, status=422)
+        return _list(request, form, status=422)
     try:
         started = rounds.start(project=request.project, user=request.user, **form.cleaned_data)
     except rounds.RoundError as error:
@@ -77,6 +66,18 @@ def change(request: ProjectRequest, uid: str, action: str) -> HttpResponse:
     except rounds.RoundError as error:
         messages.error(request, str(error))
     return redirect("round", request.project.slug, round.uid)
+
+
+def _list(request: ProjectRequest, form: RoundForm, *, status: int) -> HttpResponse:
+    found = Round.objects.filter(project=request.project).select_related("ppo_run__model", "created_by")
+    context = {
+        "nav": "rounds",
+        "page": Paginator(found, PER_PAGE).get_page(request.GET.get("page")),
+        "form": form,
+        "has_live": _has_live(request),
+        "charts": _charts(request),
+    }
+    return render(request, "rounds/list.html", context, status=status)
 
 
 def _charts(request: ProjectRequest) -> list[round_history.Chart]:

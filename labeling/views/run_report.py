@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from labeling.models import Run, Stage
+from labeling.models import Run, Stage, UseCase
 from labeling.services.agreement import Figure
 from labeling.services.panels.evaluations import figure
 from labeling.services.panels.length import GROUPS as LENGTHS
@@ -21,6 +21,7 @@ GROUPS: Final = {
     "held_out_labelers": "Held-out labelers, all prompts",
     "held_out_labelers_new_prompts": "Held-out labelers, prompts that did not train",
 }
+USE_CASES: Final = {str(value): str(label) for value, label in UseCase.choices}
 SUBJECTS: Final = ("policy", "reference")
 
 
@@ -86,7 +87,7 @@ def _reward(part: Values) -> dict[str, Any]:
     people = part.get("human_agreement")
     accuracy = list(_rows(part["accuracy"], GROUPS))
     tables = [
-        Table("By use case, prompts that did not train", list(_rows(part.get("by_category") or {}))),
+        Table("By use case, prompts that did not train", list(_rows(part.get("by_category") or {}, USE_CASES))),
         Table("By distance in rank", list(_rows(_by_number(part.get("by_rank_distance") or {})))),
     ]
     calibration = part.get("calibration") or {}
@@ -112,7 +113,9 @@ def _policy(part: Values) -> dict[str, Any]:
         "plain": Table("Answers", [*_both(part, plain), *([gain] if gain else [])], is_share=False),
         "shares": Table("Shares", [*_rows(part, between, only=True), *_both(part, shares)]),
         "by_category": Table(
-            "Reward by use case", list(_rows(part["policy"].get("reward_by_category") or {})), is_share=False
+            "Reward by use case",
+            list(_rows(part["policy"].get("reward_by_category") or {}, USE_CASES)),
+            is_share=False,
         ),
         "correlations": {name: _of(part, name).get("reward_length_correlation") for name in SUBJECTS},
         "num_prompts": part.get("num_prompts"),

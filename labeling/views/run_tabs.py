@@ -16,7 +16,14 @@ from training.contract.configs import EVERY_STAGE
 
 LOG_CHARACTERS: Final = 200_000
 TAIL_CHARACTERS: Final = 4000
-ACCURACY_ORDER: Final = ("train", "valid", "test", "held_out_labelers", "held_out_labelers_new_prompts")
+SAID_ELSEWHERE: Final = (
+    "accuracy",
+    "human_agreement",
+    "by_category",
+    "by_rank_distance",
+    "by_length_difference",
+    "calibration",
+)
 LABELS: Final = {
     "overview": "Overview",
     "report": "Report",
@@ -51,7 +58,7 @@ def _overview(run: Run, asked: Asked) -> dict[str, Any]:
         "read_files": run.files.select_related("file"),
         "events": run.events.order_by("-id"),
         "model": Model.objects.filter(run=run).first(),
-        "figures": figures(run.result.get("summary", {})),
+        "figures": other_figures(run.result.get("summary", {})),
         "accuracies": accuracies(run.result.get("summary", {})),
         "responses": run.result.get("responses"),
         "tail": logs.tail(run, num_chars=TAIL_CHARACTERS),
@@ -63,17 +70,21 @@ def _overview(run: Run, asked: Asked) -> dict[str, Any]:
     }
 
 
+def other_figures(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """What neither the table of accuracies says nor, by groups, the report of a reward model."""
+    said = SAID_ELSEWHERE if accuracies(report) else ()
+    return figures({name: value for name, value in report.items() if name not in said})
+
+
 def accuracies(report: dict[str, Any]) -> list[tuple[str, Any]]:
     """Pair accuracies of a reward model's report with their intervals, beside the human agreement."""
     found = report.get("accuracy")
-    groups = sorted(found.items(), key=lambda item: _place(item[0])) if isinstance(found, dict) else []
-    rows = [(name.replace("_", " "), value) for name, value in groups]
-    return [*rows, ("two labelers agree", report.get("human_agreement"))] if rows else []
-
-
-def _place(group: str) -> int:
-    """Postgres orders the keys of a JSON object by length."""
-    return ACCURACY_ORDER.index(group) if group in ACCURACY_ORDER else len(ACCURACY_ORDER)
+    if not isinstance(found, dict) or not found:
+        return []
+    # Postgres orders the keys of a JSON object by length.
+    known = [(label, found[name]) for name, label in run_report.GROUPS.items() if name in found]
+    others = [(name.replace("_", " "), value) for name, value in found.items() if name not in run_report.GROUPS]
+    return [*known, *others, ("Two labelers agree", report.get("human_agreement"))]
 
 
 def _curves(run: Run, _: Asked) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def choose(request: ProjectRequest) -> HttpResponse:
     if snapshot and snapshot.kind in READ_BY:
         address = reverse("run_new_stage", args=[request.project.slug, READ_BY[snapshot.kind]])
         return redirect(f"{address}?snapshot={snapshot.uid}")
-    stages = [(stage, (config.__doc__ or "").strip()) for stage, config in STAGES.items()]
+    stages = [(stage, Stage(stage).label, _about(stage)) for stage in STAGES]
     return render(request, "runs/choose.html", {"nav": "runs", "stages": stages, "query": request.GET.urlencode()})
 
 
@@ -97,7 +97,7 @@ def create(request: ProjectRequest, stage: str) -> HttpResponse:
         "form": form,
         "stage": stage,
         "label": Stage(stage).label,
-        "about": (STAGES[stage].__doc__ or "").strip(),
+        "about": _about(stage),
         "presets": configs.PRESETS,
         "preset": form["preset"].value(),
         "kept": [(name, value) for name, value in request.GET.items() if name != "preset"],
@@ -178,6 +178,13 @@ def _initial(request: ProjectRequest, stage: str, clone: Run | None) -> dict[str
 def _asked(request: ProjectRequest, stage: str) -> dict[str, str]:
     """Fields that the address fills in, as the report's links do. The form judges them when it is sent."""
     return {spec.name: request.GET[spec.name] for spec in shown_specs(stage) if spec.name in request.GET}
+
+
+def _about(stage: str) -> str:
+    """What the stage says of itself, without its name where that is the heading already."""
+    text = (STAGES[stage].__doc__ or "").strip()
+    name, _, rest = text.partition(": ")
+    return rest[:1].upper() + rest[1:] if rest and name.lower() in str(Stage(stage).label).lower() else text
 
 
 def _named_snapshot(request: ProjectRequest) -> Snapshot | None:

@@ -544,6 +544,7 @@ BREAKS: dict[str, Callable[[Any], Any]] = {
     "response_score_one_per_model": lambda w: [a_score(w, score=number) for number in (1.0, 2.0)],
     "response_score_is_a_number": lambda w: a_score(w, score=float("nan")),
     "round_responses_2_to_9": lambda w: a_round(w, responses_per_prompt=1),
+    "round_kl_budget_0_to_10000": lambda w: a_round(w, kl_budget=-0.5),
     **playground_rules.BREAKS,
     # evaluations
     "evaluation_unique_name": lambda w: two(evaluation, w, name="same"),

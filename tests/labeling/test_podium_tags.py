@@ -51,6 +51,8 @@ def test_durations(seconds: float | None, expected: str) -> None:
         (podium.number, 1234567, "1,234,567"),
         (podium.number, None, "–"),
         (podium.number, "", "–"),
+        (podium.number, -1234, "−1,234"),
+        (podium.percent, -0.05, "−5.0 %"),
         (podium.percent, 0.726, "72.6 %"),
         (podium.percent, 0, "0.0 %"),
         (podium.percent, None, "–"),

@@ -199,6 +199,15 @@ def test_the_page_makes_shows_and_hands_out_a_snapshot(people: Any, make_prompt:
     assert "First" in client.get(reverse("snapshots", args=["tea"])).content.decode()
 
 
+def test_days_are_kept_for_what_was_judged_alone(people: Any, client: Client) -> None:
+    client.force_login(people.manager)
+    for kind in ("sft", "prompts"):
+        sent = {"kind": kind, "name": kind, "since": "2026-01-02"}
+        client.post(reverse("snapshot_new", args=["tea"]), sent)
+    kept = dict(Snapshot.objects.values_list("kind", "filters"))
+    assert kept == {"sft": {"since": "2026-01-02"}, "prompts": {}}
+
+
 def test_the_page_has_the_words_that_people_know_and_the_most_first(
     people: Any, make_prompt: Any, client: Client
 ) -> None:

@@ -131,6 +131,7 @@ def test_one_value_alone_lies_within_its_scale() -> None:
 
 def test_nothing_below_zero_is_drawn_where_nothing_is_negative() -> None:
     assert scale_of(a_chart(0.1, 9.0, unit="characters")).lowest == 0.0
+    assert scale_of(a_chart(-1.0, 9.0, unit="characters")).lowest == 0.0  # where an interval of a mean began
     assert scale_of(a_chart(-1.0, 9.0, unit="nats")).lowest < -1.0
 
 

@@ -103,6 +103,26 @@ def test_every_stage_has_a_form_that_shows_each_option_of_its_config(
         assert (f'name="{spec.name}"' in page) == is_shown
 
 
+def test_a_stage_says_what_it_does_without_its_name_a_second_time(manager: Client) -> None:
+    page = manager.get(address("run_new")).content.decode()
+    assert "Learns from rankings" in page
+    assert "Supervised fine-tuning: a language model" in page
+    assert "Reward model:" not in page
+
+
+def test_the_accuracies_of_a_run_have_the_words_of_its_report_and_are_said_once(manager: Client, run: Run) -> None:
+    share = {"value": 0.61, "low": 0.5, "high": 0.7, "num_pairs": 9, "num_prompts": 3}
+    summary = {"accuracy": {"valid": share, "held_out_labelers": share}, "human_agreement": share, "bias": 1.5}
+    summary |= {"by_category": {"chat": share}}
+    Run.objects.filter(pk=run.pk).update(result={"summary": summary})
+    page = manager.get(address("run", run.uid)).content.decode()
+    assert page.index("Validation prompts") < page.index("Held-out labelers, all prompts")
+    assert "Two labelers agree" in page
+    assert "<dt>bias</dt>" in page
+    assert "accuracy ·" not in page
+    assert "by category ·" not in page
+
+
 def test_a_form_as_it_comes_starts_a_run(manager: Client, people: People, make_model: Any, make_snapshot: Any) -> None:
     make_model(is_current=True)
     make_snapshot()

@@ -145,7 +145,7 @@ def test_answers_stand_side_by_side_rendered_safely_with_their_rewards(
     assert "<strong>it</strong>" in html
     assert "<script>alert" not in html
     assert "reward 1.25 ▲ higher" in text
-    assert "reward -0.50 3 tokens, 6 per second cut by length" in text
+    assert "reward −0.50 3 tokens, 6 per second cut by length" in text
     assert html.count("reward--highest") == 1
 
 

@@ -119,6 +119,15 @@ def test_the_higher_figure_is_drawn_higher_and_later_rounds_further_right() -> N
     assert last["low"] is None
 
 
+def test_shares_are_drawn_between_whole_tenths_and_never_past_nothing_or_all() -> None:
+    def ends(*points: Point) -> list[str]:
+        return [label for _, label in by_round(Chart("Won", "", (Line("a", points),), is_share=True))["rows"]]
+
+    assert ends(Point(1, 0.97, 0.83, 1.0), Point(2, 0.9)) == ["80 %", "90 %", "100 %"]
+    assert ends(Point(1, 0.0, 0.0, 0.05)) == ["0 %", "10 %", "20 %"]
+    assert ends(Point(1, 0.5, 0.0, 1.0)) == ["0 %", "50 %", "100 %"]
+
+
 def test_one_round_with_one_figure_is_drawn_too() -> None:
     drawn = by_round(Chart("KL", "", (Line("a", (Point(7, 0.0),)),)))
     (dot,) = drawn["lines"][0]["dots"]

@@ -10,6 +10,7 @@ from django.test import Client
 from labeling.models import Demonstration, Evaluation, Model, Prompt, Round, Run, Snapshot, Task, TaskResponse
 from labeling.services import evaluations, rounds, runs, snapshots, stations
 from tests.labeling.conftest import People
+from training.contract import configs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TINY = {"preset": "tiny-cpu", "responses_per_prompt": 2}
@@ -355,3 +356,55 @@ def test_the_form_of_a_round_takes_how_many_prompts_to_compare_on(
     Round.objects.update(state="cancelled", finished_at="2026-01-01T00:00Z")
     client.post(f"/p/{people.project.slug}/rounds/start/", asked | {"num_evaluation_prompts": ""})
     assert Round.objects.latest("pk").num_evaluation_prompts == 0
+
+
+def test_a_rounds_own_kl_budget_is_its_ppos_and_stands_on_its_page_from_the_beginning(
+    people: People, judged: list[Prompt], sampled: None, work: Any, client: Client
+) -> None:
+    client.force_login(people.manager)
+    address = f"/p/{people.project.slug}/rounds/"
+    asked = {"preset": "tiny-cpu", "responses_per_prompt": 2, "is_automatic": "on", "kl_budget": "7.5"}
+    client.post(f"{address}start/", asked)
+    round = Round.objects.get()
+    page = client.get(f"{address}{round.uid}/").content.decode()
+    assert "KL budget 7.5 nats: past it an alarm can ring" in page
+    while round.step != "ppo":
+        work(round)
+    rounds.advance(round.pk)
+    round.refresh_from_db()
+    assert round.ppo_run is not None
+    assert round.ppo_run.config["kl_budget"] == 7.5
+
+
+def test_a_round_without_a_kl_budget_of_its_own_has_the_presets(
+    people: People, judged: list[Prompt], sampled: None, work: Any, client: Client
+) -> None:
+    client.force_login(people.manager)
+    asked = {"preset": "tiny-cpu", "responses_per_prompt": 2, "is_automatic": "on", "kl_budget": ""}
+    client.post(f"/p/{people.project.slug}/rounds/start/", asked)
+    round = Round.objects.get()
+    assert round.kl_budget is None
+    while round.step != "ppo":
+        work(round)
+    rounds.advance(round.pk)
+    round.refresh_from_db()
+    assert round.ppo_run is not None
+    assert round.ppo_run.config["kl_budget"] == configs.preset("ppo", "tiny-cpu")["kl_budget"]
+
+
+@pytest.mark.parametrize("value", ["-1", "10000.5"])
+def test_a_senseless_kl_budget_is_said_by_name_and_starts_nothing(
+    people: People, judged: list[Prompt], client: Client, value: str
+) -> None:
+    client.force_login(people.manager)
+    asked = {"preset": "tiny-cpu", "responses_per_prompt": 2, "kl_budget": value}
+    answer = client.post(f"/p/{people.project.slug}/rounds/start/", asked)
+    assert answer.status_code == 422
+    assert "<li>KL budget: " in answer.content.decode()
+    assert not Round.objects.exists()
+
+
+def test_a_kl_budget_below_nothing_is_refused_before_the_round_begins(people: People, judged: list[Prompt]) -> None:
+    with pytest.raises(rounds.RoundError, match="kl_budget"):
+        start(people, kl_budget=-1.0)
+    assert not Round.objects.exists()

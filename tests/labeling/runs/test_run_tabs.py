@@ -55,6 +55,14 @@ def test_lines_keep_their_numbers_over_pieces_that_end_anywhere(run: Run) -> Non
     assert not tail.is_cut
 
 
+def test_an_ended_run_that_said_nothing_has_no_empty_box(manager: Client, run: Run) -> None:
+    assert "data-log" in manager.get(address("run_log", run.uid)).content.decode(), "it may still say something"
+    Run.objects.filter(pk=run.pk).update(state="cancelled", finished_at="2026-01-01T00:00Z")
+    page = manager.get(address("run_log", run.uid)).content.decode()
+    assert "An empty log" in page
+    assert "data-log" not in page
+
+
 def test_the_end_of_a_long_log_says_where_it_begins(manager: Client, run: Run) -> None:
     log(run, *(f"step {number}\n" * 10 for number in range(40)))
     tail = logs.tail(run, num_chars=200)
