@@ -7,7 +7,7 @@ import pytest
 from labeling.models import Model, Response
 from labeling.services import kept, panels
 from labeling.services.agreement import Figure
-from labeling.services.panels import Chart, Panel, words
+from labeling.services.panels import Chart, Panel, answers, words
 from tests.labeling.conftest import People
 from tests.labeling.panels import world
 from tests.labeling.panels.world import interval
@@ -137,6 +137,19 @@ def test_labelers_flags_stand_where_they_belong(people: People, make_task: Any, 
     assert sorted(lines(harm, "Flagged: Own harm")) == [("a", 0.0), ("b", 0.5)]
     assert [chart.title for chart in harm.charts] == ["Flagged: Violent content", "Flagged: Own harm"]
     assert harm.says == ["Labelers flagged: violent content and Own harm."]
+
+
+def test_where_there_are_many_models_those_that_were_judged_most_are_shown(
+    people: People, make_task: Any, rank: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "MOST_MODELS", 1)
+    a, b, c = (Model.objects.create(project=people.project, name=n, kind="policy", storage_key=n) for n in "abc")
+    for pair in ((b, a), (c, a)):
+        task = make_task(k=2)
+        for place, model in zip(task.task_responses.order_by("position"), pair, strict=True):
+            Response.objects.filter(pk=place.response_id).update(model=model)
+        rank(task, people.labeler, [1, 2], flags={"0": ["Hallucination"]})
+    assert lines(panel(people, "truth"), "Flagged: Hallucination") == [("a", 0.0)]
 
 
 def test_rankings_without_a_flag_of_harm_say_so(people: People, make_task: Any, rank: Any) -> None:

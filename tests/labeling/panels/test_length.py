@@ -29,7 +29,9 @@ def test_how_often_people_prefer_the_longer_is_counted(people: People, make_task
         for place, num in zip(task.task_responses.order_by("position"), lengths, strict=True):
             Response.objects.filter(pk=place.response_id).update(num_chars=num)
         rank(task, people.labeler, [2, 1] if lengths[1] == 20 else [1, 2])
-    found = {line.label: line.figure.value for line in chart(people, "People").lines}
+    lines = chart(people, "People").lines
+    assert {line.source.page for line in lines if line.source} == {"biases"}
+    found = {line.label: line.figure.value for line in lines}
     assert found == {"Any longer": 0.5, "Longer by 1.5 to 2 ×": 0.0, "Longer by 2 to 3 ×": 1.0}
     assert panel(people).says[0].startswith("People: No clear effect")
 

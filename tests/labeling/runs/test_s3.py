@@ -146,6 +146,7 @@ def test_a_server_that_is_away_is_an_os_error(settings: Any, tmp_path: Path, mon
     (tmp_path / "file").write_bytes(b"x")
     for attempt in (
         lambda: artifacts.storage().exists("x"),
+        lambda: artifacts.storage().save("x", ContentFile(b"x")),
         lambda: artifacts.storage().open("x"),
         lambda: artifacts.storage().delete("x"),
         lambda: artifacts.folders("x"),
