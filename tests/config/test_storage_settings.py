@@ -52,6 +52,16 @@ def test_an_address_of_a_bucket_puts_everything_below_its_prefix(url: str, bucke
         }
 
 
+def test_what_is_not_given_is_left_to_the_client_and_its_own_defaults() -> None:
+    options = place(PODIUM_STORAGE="s3://b").storages(Path("/home"))["default"]["OPTIONS"]
+    assert {name: options[name] for name in ("endpoint_url", "region_name", "access_key", "secret_key")} == {
+        "endpoint_url": None,
+        "region_name": None,
+        "access_key": None,
+        "secret_key": None,
+    }
+
+
 def test_a_whole_configuration_is_not_complained_about(settings: Any) -> None:
     assert said(settings) == []
     assert said(settings, PODIUM_STORAGE="s3://b/p") == [], "a machine may have a role instead of keys"
@@ -79,10 +89,11 @@ def test_what_belongs_to_a_bucket_is_noticed_without_one(settings: Any, name: st
     assert said(settings, **{name: "x"}) == [f"{name} is set, and PODIUM_STORAGE is not."]
 
 
+@pytest.mark.parametrize("missing", ["storages", "boto3"])
 def test_a_missing_package_is_said_with_the_extra_that_brings_it(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
+    settings: Any, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == missing else object())
     settings.STORAGE_PLACE = place(PODIUM_STORAGE="s3://b")
     (found,) = checks.storage_is_whole(None)
     assert found.hint is not None

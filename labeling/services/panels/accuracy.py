@@ -58,7 +58,7 @@ def panel(project: Project, found: list[Judge]) -> Panel:
     ]
     charts = [Chart("People", ceilings, hint="how often two labelers order two responses alike", mark=0.5)]
     if found:
-        charts = [_newest(found[0], ceilings), _in_time(found, _ceiling(found[0], ceilings))]
+        charts = [_newest(found[0], ceilings), _in_time(found, _ceiling(ceilings))]
     says = _says(found, ceilings)
     return Panel(**ABOUT, says=says, charts=charts, caveats=caveats, missing=_missing(found, people)).drawn()
 
@@ -85,7 +85,7 @@ def _newest(judge: Judge, ceilings: list[Line]) -> Chart:
         if judge.accuracy(group).value is not None
     ]
     hint = "pairs of responses put in people's order; below, how often two people agree"
-    return Chart(f"The newest: {judge.model.name}", lines + ceilings, hint=hint, mark=_ceiling(judge, ceilings))
+    return Chart(f"The newest: {judge.model.name}", lines + ceilings, hint=hint, mark=_ceiling(ceilings))
 
 
 def _in_time(found: list[Judge], mark: float | None) -> Chart:
@@ -114,10 +114,9 @@ def _ceilings(people: ByGroup | None, newest: Judge | None) -> list[Line]:
     return [line for line in lines if line.figure.value is not None]
 
 
-def _ceiling(judge: Judge, ceilings: list[Line]) -> float | None:
-    """Of the very rankings that it was measured on, or else of the project."""
-    own = figure(judge.report.get("human_agreement")).value
-    return own if own is not None else (ceilings[0].figure.value if ceilings else None)
+def _ceiling(ceilings: list[Line]) -> float | None:
+    """The first is of the very rankings that the newest was measured on, where that is known."""
+    return ceilings[0].figure.value if ceilings else None
 
 
 def _figure(found: Agreement) -> Figure:

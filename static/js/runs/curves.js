@@ -5,7 +5,7 @@ import { Chart } from "./chart.js";
 import { Source } from "./source.js";
 
 // What a person looks at first, in this order; the overview shows these alone.
-const MAIN = ["loss", "accuracy", "reward", "kl", "score", "entropy", "responses", "errors"];
+const MAIN = ["loss", "accuracy", "chosen_accuracy", "control_accuracy", "reward", "kl", "score", "mean", "entropy", "responses", "errors"];
 const KEPT = "podium:curves";
 const chartOf = (metric) => metric.replace("/valid_", "/");
 const nounOf = (metric) => metric.split("/").at(-1);

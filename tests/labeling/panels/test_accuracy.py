@@ -8,6 +8,7 @@ from labeling.models import Model
 from labeling.services import kept
 from labeling.services.panels import Chart, Panel, accuracy, evaluations
 from tests.labeling.conftest import People
+from tests.labeling.panels import world
 from tests.labeling.panels.world import interval, reward_model
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +76,30 @@ def test_one_from_elsewhere_is_measured_by_its_newest_evaluation(people: People,
     (chart,) = panel(people).charts
     line = chart.lines[0]
     assert (line.figure.value, line.source and line.source.uid) == (0.62, run.uid)
+
+
+def test_an_evaluation_of_another_reward_model_is_not_taken_for_its_own(people: People, evaluate: Any) -> None:
+    theirs, other = (
+        Model.objects.create(project=people.project, name=name, kind="reward", storage_key=name)
+        for name in ("theirs", "other")
+    )
+    for model, value in ((theirs, 0.62), (other, 0.51)):
+        evaluate({"reward_model": {"accuracy": {"valid": interval(value)}}}, reward_model=model)
+    chart = next(one for one in panel(people).charts if one.title == "Reward models in time")
+    assert [(line.label, line.figure.value) for line in chart.lines] == [("other", 0.51), ("theirs", 0.62)]
+
+
+def test_a_newer_one_without_a_report_hides_no_older_one(people: People) -> None:
+    reward_model(people.project, "rm", valid=interval(0.65))
+    world.model(people.project, "broken", "reward", {}, report=None)
+    assert [chart.title for chart in panel(people).charts] == ["The newest: rm"]
+
+
+def test_only_the_newest_eight_stand_in_time(people: People) -> None:
+    for number in range(9):
+        reward_model(people.project, f"rm-{number}", valid=interval(0.6))
+    chart = next(one for one in panel(people).charts if one.title == "Reward models in time")
+    assert [line.label for line in chart.lines] == [f"rm-{number}" for number in range(8, 0, -1)]
 
 
 def test_nothing_yet_leads_to_training_one_and_to_shared_tasks(people: People) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from labeling.models import Demonstration, Ranking
+from labeling.models import Demonstration, DemonstrationVoid, Ranking
 from labeling.services import panels
 from labeling.services.panels import Chart, Panel, data
 from tests.labeling.conftest import People
@@ -54,8 +54,9 @@ def test_sizes_are_by_what_a_prompt_serves_for_as_in_table_6(panel: Panel) -> No
 def test_languages_customers_and_lengths_are_counted(panel: Panel) -> None:
     found = charts(panel)
     assert values(found["Languages"]) == pytest.approx({"en": 2 / 3, "de": 1 / 3})
-    assert found["Languages"].lines[0].paper
+    assert [line.paper.value if line.paper else None for line in found["Languages"].lines] == [0.96, None]
     assert values(found["Prompts per customer"]) == {"Train": 2.0}
+    assert [line.paper.value for line in found["Prompts per customer"].lines if line.paper] == [6.01]
     assert values(found["Lengths"]) == {"All prompts": 20.0, "Generation": 20.0, "Chat": 20.0}
     assert found["Lengths"].lines[1].note == "median 20"
 
@@ -65,9 +66,12 @@ def test_it_says_what_is_most_frequent_and_furthest_from_the_paper(panel: Panel)
     assert panel.says[1] == "Furthest from the paper is Chat: 33.3 % here, 8.4 % there."
 
 
-def test_what_does_not_count_serves_for_nothing(people: People, make_task: Any, rank: Any) -> None:
+def test_what_does_not_count_serves_for_nothing(people: People, make_prompt: Any, make_task: Any, rank: Any) -> None:
     task = make_task(k=3)
     rank(task, people.labeler, [1, 2, 3], slot=None)
+    prompt = make_prompt("written for, and taken out")
+    written = Demonstration.objects.create(prompt=prompt, labeler=people.labeler, idempotency_key="d", text="So.")
+    DemonstrationVoid.objects.create(demonstration=written, reason="wrong", voided_by=people.manager)
     found = charts(data.panel(people.project))["Sizes"]
     assert list(values(found)) == ["PPO, train, import"]
     assert Ranking.objects.count() == 1

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from labeling.models import Response
+from labeling.models import Prompt, Response
 from labeling.services import kept, panels
 from labeling.services.panels import Chart, Panel
 from tests.labeling.conftest import People
@@ -29,7 +29,9 @@ def test_how_often_people_prefer_the_longer_is_counted(people: People, make_task
         for place, num in zip(task.task_responses.order_by("position"), lengths, strict=True):
             Response.objects.filter(pk=place.response_id).update(num_chars=num)
         rank(task, people.labeler, [2, 1] if lengths[1] == 20 else [1, 2])
-    found = {line.label: line.figure.value for line in chart(people, "People").lines}
+    lines = chart(people, "People").lines
+    assert {line.source.page for line in lines if line.source} == {"biases"}
+    found = {line.label: line.figure.value for line in lines}
     assert found == {"Any longer": 0.5, "Longer by 1.5 to 2 ×": 0.0, "Longer by 2 to 3 ×": 1.0}
     assert panel(people).says[0].startswith("People: No clear effect")
 
@@ -66,10 +68,29 @@ def test_sampled_responses_weigh_every_prompt_the_same(people: People, make_prom
         prompt = make_prompt(f"Question {number}?", k=0)
         for index, num in enumerate(lengths):
             Response.objects.create(prompt=prompt, model=model, sample_index=index, text="x", num_chars=num)
+    other = people.stranger.memberships.get().project
+    foreign = world.model(other, "sft-9", "sft", {})
+    elsewhere = Prompt.objects.create(
+        project=other,
+        messages=[{"role": "user", "content": "x"}],
+        content_hash="a" * 64,
+        text="x",
+        num_chars=1,
+        split="train",
+    )
+    Response.objects.create(prompt=elsewhere, model=foreign, text="x", num_chars=99)
     (line,) = chart(people, "Sampled responses").lines
     half = 1.96 * math.sqrt(200) / math.sqrt(2)  # means of 20 and 40
     assert (line.label, line.figure.value, line.note) == ("sft-1 (SFT)", 30.0, "3 responses")
     assert (line.figure.low, line.figure.high) == pytest.approx((30 - half, 30 + half))
+
+
+def test_models_stand_oldest_first_and_one_from_elsewhere_has_no_kind(
+    people: People, make_prompt: Any, policy: Any
+) -> None:
+    prompt = make_prompt(k=1)  # by a model of another lab
+    Response.objects.create(prompt=prompt, model=policy("sft-1"), text="x", num_chars=5)
+    assert [line.label for line in chart(people, "Sampled responses").lines] == ["other-lab", "sft-1 (SFT)"]
 
 
 def test_nothing_yet_and_counting_say_so(people: People, monkeypatch: Any) -> None:

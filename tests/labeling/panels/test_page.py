@@ -4,12 +4,14 @@ import re
 from typing import Any
 
 import pytest
+from django.http import HttpRequest
+from django.template.context import RequestContext
 from django.test import Client
 from django.urls import reverse
 
 from labeling.services.agreement import Figure
 from labeling.services.panels import Chart, Line, Printed
-from labeling.templatetags.panels import WIDTH, said, scale_of
+from labeling.templatetags.panels import WIDTH, panel_chart, said, scale_of
 from tests.labeling.conftest import People
 from tests.labeling.panels import world
 from tests.labeling.panels.world import interval, reward_model
@@ -92,10 +94,15 @@ def test_names_are_shown_as_text(manager: Client, people: People, policy: Any, e
     assert "<script>f" not in text
 
 
-def test_old_and_broken_reports_are_left_out(manager: Client, policy: Any, evaluate: Any) -> None:
+def test_old_and_broken_reports_are_left_out_and_hide_none(
+    manager: Client, people: People, policy: Any, evaluate: Any
+) -> None:
+    evaluate({"text": {"policy": {"loss": 2.0}}}, model=policy("sft-whole"), text=world.text(people.project))
     for report in ({}, None, {"text": None}, {"text": {"policy": 3}}, {"harmful": {"policy": {}}}, []):
         evaluate(report, model=policy(f"sft-{report}"))
-    assert "Nothing is measured yet." in page(manager)
+    text = page(manager)
+    assert "Nothing is measured yet." in text
+    assert re.findall(r"<th scope=\"row\">(sft-\S+) \(SFT\)", text) == ["sft-whole"]
 
 
 def test_it_stands_in_the_managers_menu_alone(manager: Client, people: People) -> None:
@@ -116,6 +123,16 @@ def test_shares_are_drawn_between_round_tenths_that_hold_the_papers_value_too() 
     with_paper = Chart("", [Line("", Figure(0.65), paper=Printed(0.724, "here", 0.72, 0.728))])
     assert (scale_of(with_paper).lowest, scale_of(with_paper).highest) == pytest.approx((0.6, 0.8))
     assert scale_of(with_paper).x(0.7) == pytest.approx(WIDTH / 2)
+
+
+def test_a_figure_its_interval_and_the_papers_value_stand_each_at_their_place(people: People) -> None:
+    line = Line("", Figure(0.5, 0.4, 0.7), paper=Printed(0.6, "here", 0.55, 0.65))
+    chart = Chart("", [line])
+    (row,) = panel_chart(RequestContext(HttpRequest(), {"project": people.project}), chart)["rows"]
+    places = ("low", "x", "paper_low", "paper_x", "paper_high", "high")
+    scale = scale_of(chart)
+    assert [row[name] for name in places] == [scale.x(value) for value in (0.4, 0.5, 0.55, 0.6, 0.65, 0.7)]
+    assert row["paper_said"] == "60.0 ± 5.0 %"
 
 
 def test_bars_begin_at_zero_and_the_papers_sizes_do_not_shrink_them() -> None:

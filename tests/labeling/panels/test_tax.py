@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from labeling.models import Snapshot
 from labeling.services import panels
 from labeling.services.panels import Panel
 from labeling.templatetags.panels import missing_address
@@ -93,6 +94,25 @@ def test_what_was_measured_on_other_text_or_otherwise_is_not_put_beside(
     assert any("2 more" in caveat for caveat in found.caveats)
 
 
+def test_of_each_kind_the_three_newest_models_stand_there_newest_first(
+    people: People, policy: Any, evaluate: Any
+) -> None:
+    text = world.text(people.project)
+    for number in (1, 2, 3, 4):
+        evaluate(part(2.0), WAY, model=policy(f"sft-{number}"), text=text)
+    evaluate(part(2.0), WAY, model=policy("ppo-1", "ppo"), text=text)
+    labels = [line.label for line in panel(people).charts[0].lines]
+    assert labels == ["sft-4 (SFT)", "sft-3 (SFT)", "sft-2 (SFT)", "ppo-1 (PPO)"]
+
+
+def test_text_that_was_frozen_twice_is_the_same_text(people: People, policy: Any, evaluate: Any) -> None:
+    text = world.text(people.project)
+    again = Snapshot.objects.create(project=people.project, name="again", kind="text", state="same", same_as=text)
+    evaluate(part(2.5), WAY, model=policy("sft-1"), text=text)
+    evaluate(part(2.4), WAY, model=policy("sft-2"), text=again)
+    assert [line.label for line in panel(people).charts[0].lines] == ["sft-2 (SFT)", "sft-1 (SFT)"]
+
+
 def test_a_policy_that_was_not_measured_is_offered_the_same_way(people: People, three: Any, policy: Any) -> None:
     newest = policy("ppo-2", "ppo")
     (one,) = panel(people).missing
@@ -116,11 +136,13 @@ def test_both_kinds_offer_neither(people: People, three: Any) -> None:
 
 
 def test_a_policy_without_text_to_measure_on_leads_to_freezing_some(people: People, policy: Any) -> None:
-    policy("sft-1")
+    model = policy("sft-1")
+    Snapshot.objects.create(project=people.project, name="still being made", kind="text", state="queued")
     assert [(one.page, one.query) for one in panel(people).missing] == [("snapshot_new", {"kind": "text"})]
     text = world.text(people.project)
     (one,) = panel(people).missing
-    assert (one.label, one.query["text"]) == ("Evaluate sft-1 on public text", str(text.uid))
+    assert one.label == "Evaluate sft-1 on public text"
+    assert one.query == {"model": str(model.uid), "text": str(text.uid)}, "it is its own reference no more than a judge"
 
 
 def test_no_policy_at_all_leads_to_training_one(people: People) -> None:

@@ -49,10 +49,11 @@ def main() -> int:
         run_dir.append_metrics(step, {"fake/loss": 1.0 / step})
         run_dir.append_usage({"system/cpu_percent": 50.0 + step})
         print(f"step {step}", flush=True)  # noqa: T201
-        if asked_to_stop or step % plan["checkpoint_every"] == 0:
+        stops = asked_to_stop  # read once: asked a moment later, it has not yet written a checkpoint for that
+        if stops or step % plan["checkpoint_every"] == 0:
             write_bytes(run_dir.checkpoints / "step", str(step).encode())
-        status(run_dir, plan, step, "cancelled" if asked_to_stop else "running")
-        if asked_to_stop:
+        status(run_dir, plan, step, "cancelled" if stops else "running")
+        if stops:
             return 3
         time.sleep(plan["step_s"])
     write_outputs(run_dir, stage)

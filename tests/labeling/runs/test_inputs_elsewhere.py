@@ -112,7 +112,7 @@ def test_a_machine_keeps_no_run_that_is_done_or_went_elsewhere(machines: Machine
 
 
 def test_copies_of_inputs_go_when_no_run_here_reads_them_and_a_week_has_passed(
-    machines: Machines, make_run: Any, make_model: Any
+    machines: Machines, make_run: Any, make_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long_ago = time.time() - 8 * 86_400
     machines.at("a", fail_at=2)
@@ -124,8 +124,11 @@ def test_copies_of_inputs_go_when_no_run_here_reads_them_and_a_week_has_passed(
     cache = artifacts.cache()
     for folder in ("models/old", "models/base"):
         os.utime(cache / folder, (long_ago, long_ago))
+    fetched: list[str] = []
+    monkeypatch.setattr(artifacts, "fetch_file", lambda name, target: fetched.append(name))
     work(make_run(inputs={"init_model": new, "dataset": waiting.inputs.get(name="dataset").snapshot}))
     assert {folder.name for folder in (cache / "models").iterdir()} == {"base", "new"}, "the failed run may be resumed"
+    assert fetched == [], "what is not old stays, though no run reads it yet"
 
 
 def test_model_folders_and_archives_come_from_the_bucket_for_one_run_alone(

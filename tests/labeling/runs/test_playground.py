@@ -55,6 +55,17 @@ def test_opening_a_conversation_queues_the_run_that_answers(talk: PlaygroundSess
     assert inputs == {"first_model": "a", "second_model": "b", "reward_model": "judge"}
 
 
+@pytest.mark.parametrize("wrong", ["kind", "project"])
+def test_only_a_reward_model_of_the_project_can_score(people: People, make_model: Any, wrong: str) -> None:
+    from labeling.models import Project
+
+    coffee = Project.objects.get(slug="coffee")
+    judge = make_model("c") if wrong == "kind" else make_model("d", kind="reward", project=coffee)
+    with pytest.raises(PlaygroundError, match="Only a reward model of this project"):
+        playground.start(project=people.project, user=people.manager, first_model=make_model("a"), reward_model=judge)
+    assert not PlaygroundSession.objects.exists()
+
+
 @pytest.mark.parametrize("wrong", ["kind", "same", "project"])
 def test_only_two_different_policies_of_the_project_can_be_talked_to(
     people: People, make_model: Any, wrong: str
@@ -97,6 +108,100 @@ def test_each_model_goes_on_from_its_own_answers_unless_both_go_on_from_one(talk
     assert thread(talk, 3, 0) == thread(talk, 3, 1) == ["1?", "b1", "2?", "b2", "3?"]
     assert thread(talk, 4, 0) == ["1?", "b1", "2?", "b2", "3?", "a3", "4?"]
     assert thread(talk, 4, 1) == ["1?", "b1", "2?", "b2", "3?", "b3", "4?"]
+
+
+def test_a_thread_never_goes_on_from_a_further_sample(alone: PlaygroundSession) -> None:
+    turn = say(alone, "1?")
+    turn.replies.update(state="failed", error="too long")
+    playground.sample_more(turn=turn, num=1)
+    answer(turn, "a further sample")
+    say(alone, "2?")
+    assert thread(alone, 2, 0) == ["2?"]
+
+
+def test_a_thread_goes_on_from_what_a_stopped_answer_had_and_not_from_what_a_failed_one_had(
+    talk: PlaygroundSession,
+) -> None:
+    turn = say(talk, "1?")
+    turn.replies.filter(side=0).update(state="stopped", text="So far")
+    turn.replies.filter(side=1).update(state="failed", text="half of", error="out of memory")
+    say(talk, "2?")
+    assert thread(talk, 2, 0) == ["1?", "So far", "2?"]
+    assert thread(talk, 2, 1) == ["2?"]
+
+
+def test_a_first_turn_and_a_conversation_with_one_model_go_on_from_nobody_else(
+    talk: PlaygroundSession, alone: PlaygroundSession
+) -> None:
+    assert say(talk, "1?", goes_on_from="second").goes_on_from == "own"
+    answer(say(alone, "1?"), "So.")
+    assert say(alone, "2?", goes_on_from="second").goes_on_from == "own"
+
+
+def test_more_than_can_be_kept_is_not_said(alone: PlaygroundSession) -> None:
+    with pytest.raises(PlaygroundError, match="At most 60,000 characters; this has 60,001"):
+        say(alone, "x" * 60_001)
+    assert not alone.turns.exists()
+
+
+def test_an_answer_that_is_being_written_is_left_to_the_worker_to_stop(talk: PlaygroundSession) -> None:
+    turn = say(talk, "Why?")
+    now = "2026-01-01T00:00Z"
+    live = {"state": "running", "started_at": now, "lease_until": now, "heartbeat_at": now, "owner": "host:7"}
+    Run.objects.filter(pk=talk.run_id).update(**live)
+    playground.stop(session=talk)
+    assert set(turn.replies.values_list("state", "is_to_stop")) == {("waiting", True)}
+
+
+def test_what_was_sent_to_ranking_is_not_asked_for_again(talk: PlaygroundSession, people: People) -> None:
+    turn = say(talk, "Why?")
+    replies = answer(turn, "So.", "Because.")
+    PlaygroundReply.objects.filter(pk=replies[0].pk).update(state="stopped", finish_reason="")
+    rank(turn, people, list(turn.replies.all()))
+    playground.try_again(turn=turn)
+    assert [text for *_, text in said(turn)] == ["So.", "Because."]
+
+
+def test_a_stopped_answer_can_be_ranked_and_an_open_one_or_another_turns_cannot(
+    talk: PlaygroundSession, people: People
+) -> None:
+    first = say(talk, "1?")
+    earlier = answer(first, "So.", "Because.")
+    turn = say(talk, "2?")
+    with pytest.raises(SendError, match="Wait for the answers"):
+        rank(turn, people, list(turn.replies.all()))
+    answer(turn, "a", "b")
+    with pytest.raises(SendError, match="Wait for the answers"):
+        rank(turn, people, earlier)
+    assert not Task.objects.exists()
+    first.replies.update(state="stopped", finish_reason="")
+    assert [reply.text for reply in playground.proposed(first)] == ["So.", "Because."]
+    task, _ = rank(first, people)
+    assert task.num_responses == 2
+
+
+def test_the_same_answer_twice_and_an_empty_one_are_not_proposed(talk: PlaygroundSession) -> None:
+    turn = say(talk, "Why?")
+    answer(turn, "So.", "So.")
+    playground.sample_more(turn=turn, num=1)
+    answer(turn, " ", "Because.")
+    assert [reply.text for reply in playground.proposed(turn)] == ["So.", "Because."]
+
+
+def test_how_an_answer_ended_and_which_run_gave_it_stay_with_the_response(
+    talk: PlaygroundSession, people: People
+) -> None:
+    turn = say(talk, "Why?")
+    answer(turn, "So.", "Because.", finish_reason="length")
+    turn.replies.update(run=talk.run)
+    rank(turn, people)
+    found = Response.objects.values_list("finish_reason", "run", "num_chars").order_by("num_chars")
+    assert list(found) == [("length", talk.run_id, 3), ("length", talk.run_id, 8)]
+
+
+def test_a_demonstration_that_postgres_would_not_take_is_made_to_fit(alone: PlaygroundSession, people: People) -> None:
+    [reply] = answer(say(alone, "Why?"), "So.")
+    assert keep(reply, "a\0b", people).text == "a\ufffdb"
 
 
 def test_an_answer_that_is_not_there_is_left_out_with_its_question(alone: PlaygroundSession) -> None:
@@ -342,6 +447,50 @@ def test_the_standing_says_what_is_missing_or_who_has_the_gpu(talk: PlaygroundSe
         assert standing(talk).key == key
     say(talk, "Why?")
     assert standing(talk).key == "answering"
+
+
+def test_only_a_worker_that_is_here_and_has_a_gpu_queue_will_take_it(talk: PlaygroundSession, people: People) -> None:
+    from datetime import timedelta
+
+    from django.db.models.functions import Now
+
+    from labeling.models import Worker
+
+    Worker.objects.create(name="short@host", queues=["default"], num_processes=1, process_ids=[5])
+    gpu_worker()
+    Worker.objects.filter(name="gpu@host").update(seen_at=Now() - timedelta(minutes=5))
+    assert "No GPU worker is here." in standing(talk).text
+    Worker.objects.filter(name="gpu@host").update(seen_at=Now())
+    assert standing(talk).text == "A worker is about to take it."
+
+
+def test_a_run_of_another_project_that_has_the_gpu_is_not_named(talk: PlaygroundSession, people: People) -> None:
+    gpu_worker()
+    coffee = people.stranger.memberships.get().project
+    now = "2026-01-01T00:00Z"
+    live = {"state": "running", "started_at": now, "lease_until": now, "heartbeat_at": now, "owner": "host:7"}
+    Run.objects.create(project=coffee, stage="sft", name="a secret", idempotency_key="k", fence=1, **live)
+    assert standing(talk).text == "Another run has the GPU: a run of another project."
+
+
+@pytest.mark.parametrize(
+    ("ended", "said_of_it"),
+    [
+        ({"state": "cancelled"}, "Its run was cancelled. The models wake when you send something."),
+        ({"state": "failed", "error": "no model can be read", "failure_kind": "failed"}, "no model can be read"),
+    ],
+)
+def test_a_run_that_ended_says_how_and_can_be_woken(
+    talk: PlaygroundSession, ended: dict[str, str], said_of_it: str
+) -> None:
+    Run.objects.filter(pk=talk.run_id).update(**ended, finished_at="2026-01-01T00:00Z")
+    assert (standing(talk).text, standing(talk).can_wake) == (said_of_it, True)
+
+
+def test_only_the_last_turn_offers_to_try_again(alone: PlaygroundSession) -> None:
+    for text in ("1?", "2?"):
+        say(alone, text).replies.update(state="stopped")
+    assert [shown.can_be_tried_again for shown in playground.shown_turns(alone)] == [False, True]
 
 
 def test_the_highest_reward_is_pointed_out_once_all_are_there(talk: PlaygroundSession) -> None:

@@ -107,6 +107,23 @@ def test_everybody_sees_their_own_conversations_alone(client: Client, people: Pe
     assert "A secret of mine" in text_of(client.get("/p/tea/playground/"))
 
 
+def test_a_conversation_is_not_found_in_another_project(
+    manager: Client, people: People, talk: PlaygroundSession
+) -> None:
+    coffee = people.stranger.memberships.get().project
+    Membership.objects.create(project=coffee, user=people.manager, role=Role.MANAGER)
+    say(talk, "Of tea alone")
+    assert manager.get(page(talk).replace("/tea/", "/coffee/")).status_code == 404
+    assert "Of tea alone" not in text_of(manager.get("/p/coffee/playground/"))
+
+
+def test_the_newest_conversation_stands_first(manager: Client, people: People, make_model: Any) -> None:
+    for text in ("the older", "the newer"):
+        say(converse(people.project, people.manager, make_model), text)
+    shown = text_of(manager.get("/p/tea/playground/"))
+    assert shown.index("the newer") < shown.index("the older")
+
+
 def test_something_is_said_by_a_plain_form_and_twice_it_is_one(manager: Client, talk: PlaygroundSession) -> None:
     sent = form_of(manager, page(talk)) | {"text": "Why?\r\nSay!", "temperature": "0.5", "seed": "7"}
     assert manager.post(page(talk), sent).status_code == 302
@@ -115,6 +132,18 @@ def test_something_is_said_by_a_plain_form_and_twice_it_is_one(manager: Client, 
     assert (turn.text, turn.temperature, turn.top_p, turn.seed) == ("Why?\nSay!", 0.5, 1.0, 7)
     answer(turn, "So.", "Because.")
     assert form_of(manager, page(talk))["temperature"] == "0.5", "the next turn begins with the settings of the last"
+
+
+def test_whose_answer_to_go_on_from_is_asked_only_of_two_models_that_have_answered(
+    manager: Client, people: People, make_model: Any, talk: PlaygroundSession
+) -> None:
+    field = 'name="goes_on_from"'
+    assert field not in manager.get(page(talk)).content.decode()
+    answer(say(talk, "Why?"), "So.", "Because.")
+    assert field in manager.get(page(talk)).content.decode()
+    alone = converse(people.project, people.manager, make_model, num_models=1)
+    answer(say(alone, "Why?"), "So.")
+    assert field not in manager.get(page(alone)).content.decode()
 
 
 def test_a_wrong_setting_is_said_and_what_was_written_stays(manager: Client, talk: PlaygroundSession) -> None:
@@ -166,7 +195,22 @@ def test_an_open_turn_asks_for_itself_and_a_closed_one_does_not(manager: Client,
     assert turn.text in closed
 
 
-@pytest.mark.parametrize("turn", ["", "0", "2", "x", "-1", "1" * 30, "²"])
+def test_how_the_conversation_stands_is_asked_for_apart_only_while_no_turn_asks(
+    manager: Client, talk: PlaygroundSession
+) -> None:
+    def standing() -> str:
+        found = re.search(r'<div id="standing"[^>]*>', manager.get(page(talk)).content.decode())
+        assert found
+        return found[0]
+
+    assert "hx-get" in standing()
+    turn = say(talk, "Why?")
+    assert "hx-get" not in standing()
+    answer(turn, "So.", "Because.")
+    assert "hx-get" in standing()
+
+
+@pytest.mark.parametrize("turn", ["", "0", "2", "x", "-1", "1" * 5000, "²"])
 def test_a_turn_that_is_none_shows_how_the_conversation_stands(
     manager: Client, talk: PlaygroundSession, turn: str
 ) -> None:
@@ -224,6 +268,20 @@ def test_answers_are_sent_to_ranking_and_the_page_says_where_they_are(
     assert f'sent: <a href="/p/tea/tasks/{task.uid}/">' in manager.get(page(talk)).content.decode()
     prompt = manager.get(f"/p/tea/prompts/{task.prompt.uid}/")  # type: ignore[union-attr]
     assert text_of(prompt).count("from the playground, temperature 1, top-p 1, at most 256 tokens, seed 0") == 2
+
+
+def test_the_ranking_form_begins_with_the_projects_overlap_and_warns_where_threads_differ(
+    manager: Client, people: People, talk: PlaygroundSession
+) -> None:
+    people.project.overlap = 3
+    people.project.save()
+    for text in ("1?", "2?"):
+        answer(say(talk, text), f"a says {text}", f"b says {text}")
+    first, second = (manager.get(page(talk, f"{number}/ranking/")) for number in (1, 2))
+    assert re.search(r'name="num_wanted" value="3"', first.content.decode())
+    warning = "A and B each went on from their own answers here"
+    assert warning not in text_of(first)
+    assert warning in text_of(second)
 
 
 def test_a_ranking_of_too_few_says_so_and_keeps_the_choice(manager: Client, talk: PlaygroundSession) -> None:

@@ -86,6 +86,12 @@ def test_an_evaluation_shows_policy_and_reference_side_by_side(reader: Client, r
     assert re.search(r"MC2: .*?44\.0 %.*?41\.0 %", found)
 
 
+def test_the_tax_stands_with_its_interval_where_the_run_measured_one(reader: Client, run: Run) -> None:
+    text = reports.EVALUATION["text"] | {"alignment_tax_interval": {"value": 0.06, "low": 0.041, "high": 0.079}}
+    assert "above its reference's, 95 % interval 0.041 to 0.079" in page(reader, run, {"text": text})
+    assert "above its reference's. PPO-ptx" in page(reader, run, {"text": reports.EVALUATION["text"]})
+
+
 def test_answers_are_shown_as_text_and_never_run(reader: Client, run: Run) -> None:
     found = page(reader, run, reports.EVALUATION)
     assert "&lt;script&gt;alert(1)" in found

@@ -9,6 +9,8 @@ from typing import Any
 
 import boto3
 import pytest
+from boto3.exceptions import RetriesExceededError
+from botocore.exceptions import EndpointConnectionError
 from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
@@ -17,6 +19,7 @@ from django.urls import reverse
 from moto.server import ThreadedMotoServer
 
 from config.files import Place
+from config.s3 import _os_errors
 from labeling.models import Model
 from labeling.services import artifacts
 from tests.labeling.conftest import People
@@ -143,6 +146,7 @@ def test_a_server_that_is_away_is_an_os_error(settings: Any, tmp_path: Path, mon
     (tmp_path / "file").write_bytes(b"x")
     for attempt in (
         lambda: artifacts.storage().exists("x"),
+        lambda: artifacts.storage().save("x", ContentFile(b"x")),
         lambda: artifacts.storage().open("x"),
         lambda: artifacts.storage().delete("x"),
         lambda: artifacts.folders("x"),
@@ -153,8 +157,44 @@ def test_a_server_that_is_away_is_an_os_error(settings: Any, tmp_path: Path, mon
             attempt()
 
 
+@pytest.mark.parametrize(
+    "error", [RetriesExceededError(TimeoutError("read")), EndpointConnectionError(endpoint_url="http://127.0.0.1:9")]
+)
+def test_what_the_client_gives_up_on_is_an_os_error_without_a_number(error: Exception) -> None:
+    """With a number it would not be tried again."""
+    with pytest.raises(OSError, match="x: the storage does not answer") as raised, _os_errors("x"):
+        raise error
+    assert raised.value.errno is None
+
+
 def test_paths_are_refused_and_names_cannot_leave_the_prefix(s3: Any) -> None:
     assert not artifacts.is_folder()
     for name in ("../../other", "/../x"):
         with pytest.raises(SuspiciousOperation):
             artifacts.storage().exists(name)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "start"),
+    [("http://minio:9000", "http://minio:9000/bucket/"), ("", "https://bucket.s3.")],
+)
+def test_a_server_of_ones_own_finds_the_bucket_in_the_path_and_amazon_in_the_name(
+    settings: Any, endpoint: str, start: str
+) -> None:
+    """A name such as bucket.minio stands in nobody's DNS."""
+    place = Place("s3://bucket", endpoint, "us-east-1", "key", "secret")
+    settings.STORAGES = settings.STORAGES | place.storages(Path("unused"))
+    assert artifacts.storage().url("x").startswith(start)
+
+
+def test_no_checksum_of_amazons_own_kind_is_sent(s3: Any, tmp_path: Path) -> None:
+    """Other makers refuse it."""
+    sent: list[Any] = []
+    (tmp_path / "file").write_bytes(b"x")
+    storage: Any = artifacts.storage()
+    storage.connection.meta.client.meta.events.register(
+        "before-send.s3.PutObject", lambda request, **_: sent.append(request)
+    )
+    artifacts.put_file(source=tmp_path / "file", name="x")
+    assert [request.method for request in sent] == ["PUT"]
+    assert not [name for name in sent[0].headers if "checksum" in name.lower() or "trailer" in name.lower()]
