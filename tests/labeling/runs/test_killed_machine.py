@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from labeling.models import Model, Run, RunEvent
@@ -29,6 +30,12 @@ def step_kept(run: Run) -> int:
     run.refresh_from_db()
     found = [int(step) for step in re.findall(r"step-(\d+)/tensors", " ".join(run.checkpoint))]
     return max(found, default=0)
+
+
+def is_anyone_at(home: Path) -> bool:
+    """Does a process still work below this folder?"""
+    commands = (process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"]))
+    return any(str(home) in word for words in commands for word in words)
 
 
 def test_a_run_killed_on_one_machine_goes_on_elsewhere_and_has_the_undisturbed_curve(
@@ -59,6 +66,7 @@ def test_a_run_killed_on_one_machine_goes_on_elsewhere_and_has_the_undisturbed_c
     os.killpg(first.pid, signal.SIGKILL)
     at_the_kill = step_kept(killed)
     assert not is_over(killed), "it must be killed in the middle"
+    wait_until(lambda: not is_anyone_at(tmp_path / "a"), 20, tmp_path)  # the stage dies with its worker, a moment later
     shutil.rmtree(tmp_path / "a")
 
     machine("b")
