@@ -72,9 +72,9 @@ class DecodeGraphs:
         self._board.fill(cache, mask_NP, num_samples)
         return _Replayed(self._board, num_rows, num_used=mask_NP.shape[1], device=mask_NP.device)
 
-    def checked(self, replayed: Steps, growing: Steps) -> Steps:
-        """These steps; the first one ever is taken both ways, and `growing` goes on where the two differ."""
-        return replayed if self._is_checked else _Compared(self, replayed, growing)
+    def compared(self, replayed: Steps, growing: Steps) -> Steps:
+        """The first step is taken both ways, and `growing` goes on where the two differ."""
+        return _Compared(self, replayed, growing)
 
     def compare(self, logits_AV: Tensor, wanted_AV: Tensor) -> None:
         """Set `refused` where the first step is not the step that it stands for."""

@@ -142,7 +142,7 @@ def _steps(
         return replayed
     kv_cache.make_room(cache, num_repeats=num_samples)
     growing = _Growing(model, cache, mask_NP.repeat_interleave(num_samples, dim=0))
-    return graphs.checked(replayed, growing) if graphs and replayed else growing
+    return graphs.compared(replayed, growing) if graphs and replayed else growing
 
 
 def together(parts: Sequence[tuple[Sequence[int], Responses]], *, pad_token_id: int, device: Any) -> Responses:
