@@ -96,6 +96,18 @@ def test_a_reader_that_sees_one_token_too_many_would_be_noticed(monkeypatch: pyt
     assert largest_difference("gpt2") > 1e-3
 
 
+def test_rows_are_laid_out_once_for_all_models_that_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    layout_of = packing.layout_of
+    monkeypatch.setattr(packing, "layout_of", lambda *args, **named: made.append(1) or layout_of(*args, **named))
+    batch = some_episodes(0)
+    for _ in range(2):
+        model = causal_model("gpt2")
+        packing.enable(model)
+        scoring.response_logprobs(model, batch, temperature=1.0)
+    assert len(made) == 1
+
+
 def test_a_reader_of_a_row_that_sees_one_token_too_many_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     triu = Tensor.triu
     monkeypatch.setattr(Tensor, "triu", lambda self, diagonal: triu(self, diagonal + 1))
@@ -113,7 +125,8 @@ def test_a_row_that_is_too_long_a_window_and_another_precision_go_in_groups(monk
     assert not asked
     longest = int(batch.attention_mask_BT.sum(dim=1).amax())
     monkeypatch.setattr(row_attention, "LONGEST", longest - 1)
-    torch.testing.assert_close(scoring.response_logprobs(model, batch, temperature=1.0), expected)
+    again = replace(batch)  # rows are laid out once
+    torch.testing.assert_close(scoring.response_logprobs(model, again, temperature=1.0), expected)
     assert asked
     rows = row_attention.rows_of([3, 5])
     query = torch.zeros(1, 2, 8, 4)

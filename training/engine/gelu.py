@@ -2,9 +2,10 @@
 
 torch's kernel spends most of its time in a tanh of its own. Here the formula is written out in plain operations, over
 pieces that stay in the processor's cache, and the derivative is made beside the value while all that it needs is at
-hand, so that the backward pass is one product. It takes the place of the input, which nothing needs any more.
+hand, so that the backward pass is one product. It takes the place of the input, which nothing needs any more. Half of
+1 + tanh u is the logistic function of 2u, which saves an operation and keeps small values exact.
 
-    u(x) = √(2/π) · (x + 0.044715 x³)     y = x · s     s = (1 + tanh u)/2     y′ = s + x · s · (1 − s) · 2u′
+    v(x) = 2 · √(2/π) · (x + 0.044715 x³)     y = x · s     s = 1 / (1 + exp(−v))     y′ = s + x · s · (1 − s) · v′
 """
 
 import math
@@ -17,7 +18,7 @@ from torch.nn.functional import gelu
 SCALE: Final = math.sqrt(2 / math.pi)
 CUBE: Final = 0.044715
 PIECE: Final = 1 << 16
-"""Numbers computed at a time: the handful of buffers of one piece fit the second-level cache."""
+"""Numbers that each thread computes at a time: the handful of buffers of one piece fit its second-level cache."""
 
 
 class TanhGELU(nn.Module):
@@ -53,30 +54,36 @@ class _WithDerivative(torch.autograd.Function):
 
 def _value(given: Tensor) -> Tensor:
     """The value, in place of the input."""
-    scale, half = given.new_tensor(SCALE), given.new_tensor(0.5)
-    share = given.new_empty(min(PIECE, given.numel()))
+    scale, (share,) = given.new_tensor(2 * SCALE), _buffers(given, 1)
     for x in _pieces(given):
         s = share[: len(x)]
         torch.mul(x, x, out=s)
-        torch.add(scale, s, alpha=SCALE * CUBE, out=s).mul_(x).tanh_()
-        x.mul_(torch.add(half, s, alpha=0.5, out=s))
+        torch.add(scale, s, alpha=2 * SCALE * CUBE, out=s).mul_(x).sigmoid_()
+        x.mul_(s)
     return given
 
 
 def _value_and_derivative(given: Tensor) -> Tensor:
     """The value, and the derivative in place of the input."""
-    value = torch.empty_like(given)
-    scale, half = given.new_tensor(SCALE), given.new_tensor(0.5)
-    square, share = (given.new_empty(min(PIECE, given.numel())) for _ in range(2))
+    value, scale = torch.empty_like(given), given.new_tensor(2 * SCALE)
+    square, share = _buffers(given, 2)
     for x, y in zip(_pieces(given), _pieces(value), strict=True):
         q, s = square[: len(x)], share[: len(x)]
         torch.mul(x, x, out=q)
-        torch.add(scale, q, alpha=SCALE * CUBE, out=s).mul_(x).tanh_()
-        torch.mul(x, torch.add(half, s, alpha=0.5, out=s), out=y)
-        torch.add(2 * scale, q, alpha=6 * SCALE * CUBE, out=q).mul_(y)
+        torch.add(scale, q, alpha=2 * SCALE * CUBE, out=s).mul_(x).sigmoid_()
+        torch.mul(x, s, out=y)
+        torch.add(scale, q, alpha=6 * SCALE * CUBE, out=q).mul_(y)
         torch.addcmul(q, q, s, value=-1, out=x).add_(s)  # in this order: q can be much larger than s
     return value
 
 
+def _buffers(given: Tensor, num: int) -> list[Tensor]:
+    return [given.new_empty(min(_piece(), given.numel())) for _ in range(num)]
+
+
 def _pieces(tensor: Tensor) -> tuple[Tensor, ...]:
-    return torch.split(tensor.view(-1), PIECE)
+    return torch.split(tensor.view(-1), _piece())
+
+
+def _piece() -> int:
+    return PIECE * torch.get_num_threads()

@@ -97,18 +97,18 @@ class Learner:
         num_tokens = self.processes.sum(sum(int(batch.episodes.mask_BR[rows].sum()) for rows in minibatch))
         figures: Figures = {}
         for rows, factor in sharding.evened(self.policy, minibatch, self.processes, spare=_ANY_ROW):
-            share = int(batch.episodes.mask_BR[rows].sum()) / num_tokens
+            part = batch.episodes.rows(rows)
+            share = int(part.mask_BR.sum()) / num_tokens
             for loss_of in (self._policy_loss, self._value_loss):  # in turn: one graph's activations at a time
-                loss, part = loss_of(batch, rows)
+                loss, found = loss_of(batch, rows, part)
                 if not bool(torch.isfinite(loss)):
                     raise NonFiniteError("the PPO loss is not finite", _tensors(batch, minibatch))
                 (loss * (share * factor)).backward()  # type: ignore[no-untyped-call]
                 if factor:
-                    _add(figures, part, share)
+                    _add(figures, found, share)
         return self.processes.sum_figures(figures, largest=LARGEST)
 
-    def _policy_loss(self, batch: Experience, rows: Tensor) -> tuple[Tensor, Figures]:
-        part = batch.episodes.rows(rows)
+    def _policy_loss(self, batch: Experience, rows: Tensor, part: Episodes) -> tuple[Tensor, Figures]:
         width = part.mask_BR.shape[1]
         with self.autocast():
             logprobs_BR = asked(self.policy, response_logprobs, part, temperature=self.rule.temperature)
@@ -127,8 +127,7 @@ class Learner:
             "ppo/ratio_error": float(found.ratio_max_error),
         }
 
-    def _value_loss(self, batch: Experience, rows: Tensor) -> tuple[Tensor, Figures]:
-        part = batch.episodes.rows(rows)
+    def _value_loss(self, batch: Experience, rows: Tensor, part: Episodes) -> tuple[Tensor, Figures]:
         width = part.mask_BR.shape[1]
         with self.autocast():
             values_BR = asked(self.value, response_values, part)

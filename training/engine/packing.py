@@ -110,24 +110,47 @@ def packs(lengths: Sequence[int], *, is_packed: bool, max_rows: int, max_tokens:
         yield pack
 
 
-def hidden(model: Any, input_ids_BT: Tensor, mask_BT: Tensor, *, places_BR: Tensor, read_BR: Tensor) -> Tensor:
-    """The last hidden states at the places in the rows that `read_BR` keeps, row after row, [N, D]."""
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Tokens of padded rows, one row after the other, and the N places in them whose hidden states are wanted."""
+
+    input_ids_1T: Tensor
+    positions_1T: Tensor
+    layout: Layout
+    wanted_N: Tensor
+
+
+def rows(input_ids_BT: Tensor, mask_BT: Tensor, *, places_BR: Tensor, read_BR: Tensor) -> Rows:
+    """Right-padded rows without their padding; wanted are the places that `read_BR` keeps, row after row.
+
+    It is the same for every model that reads them.
+    """
     layout = layout_of(mask_BT.sum(dim=1).tolist(), device=input_ids_BT.device)
-    read_N = (layout.starts_B[:, None] + places_BR)[read_BR]
-    different_N = torch.unique(read_N)
+    wanted_N = (layout.starts_B[:, None] + places_BR)[read_BR]
+    different_N = torch.unique(wanted_N)
     if len(different_N) < FEW * sum(layout.lengths):
         layout = _read_at(layout, different_N)
-    positions_BT = (mask_BT.long().cumsum(dim=1) - 1)[mask_BT]
+    positions_BT = mask_BT.long().cumsum(dim=1) - 1
+    return Rows(
+        input_ids_1T=input_ids_BT[mask_BT][None],
+        positions_1T=positions_BT[mask_BT][None],
+        layout=layout,
+        wanted_N=wanted_N,
+    )
+
+
+def hidden(model: Any, given: Rows) -> Tensor:
+    """The last hidden states at the wanted places, [N, D]."""
     # Four dimensions: the model takes the mask as it is and builds none of T² cells. It is never read.
-    unread = torch.zeros((1, 1, 1, 1), dtype=torch.bool, device=input_ids_BT.device)
+    unread = torch.zeros((1, 1, 1, 1), dtype=torch.bool, device=given.input_ids_1T.device)
     output = model.base_model(
-        input_ids=input_ids_BT[mask_BT][None],
-        position_ids=positions_BT[None],
+        input_ids=given.input_ids_1T,
+        position_ids=given.positions_1T,
         attention_mask=unread,
         use_cache=False,
-        packed=layout,
+        packed=given.layout,
     )
-    hidden_ND: Tensor = output.last_hidden_state[0].index_select(0, read_N)
+    hidden_ND: Tensor = output.last_hidden_state[0].index_select(0, given.wanted_N)
     return hidden_ND
 
 

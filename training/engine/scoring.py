@@ -12,6 +12,7 @@ reward at the last token of the response. Only those positions ever meet the une
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -52,6 +53,28 @@ class Episodes:
     def response_ids(self) -> Tensor:
         """Response token ids; whatever stands at the clamped index outside the mask."""
         return self.input_ids_BT.gather(1, self.index_BR)
+
+    @cached_property
+    def before_BR(self) -> Tensor:
+        """Where the token in front of each response token stands in its row."""
+        return (self.index_BR - 1).clamp_min(0)
+
+    @cached_property
+    def last_B1(self) -> Tensor:
+        """Where the last response token of each row stands."""
+        last_B1 = self.mask_BR.sum(dim=1, keepdim=True) - 1  # of the response: index_BR says where that is in the row
+        return self.index_BR.gather(1, last_B1)
+
+    @cached_property
+    def packed_before(self) -> packing.Rows:
+        """Without padding, to be read in front of the response tokens. Made once, however many models ask."""
+        return packing.rows(self.input_ids_BT, self.attention_mask_BT, places_BR=self.before_BR, read_BR=self.mask_BR)
+
+    @cached_property
+    def packed_last(self) -> packing.Rows:
+        """Without padding, to be read at the last response tokens."""
+        every_B1 = torch.ones_like(self.last_B1, dtype=torch.bool)
+        return packing.rows(self.input_ids_BT, self.attention_mask_BT, places_BR=self.last_B1, read_BR=every_B1)
 
 
 def positions_from_mask(mask_BT: Tensor) -> Tensor:
@@ -143,8 +166,11 @@ def end_scores(model: Any, batch: Episodes) -> Tensor:
 
     Differentiable.
     """
-    last_B1 = _last_index(batch)
-    return score_hidden(model, _hidden_at(model, batch, last_B1, torch.ones_like(last_B1, dtype=torch.bool)))
+    if packing.is_enabled(model):
+        hidden_BD = packing.hidden(model, batch.packed_last)
+    else:
+        hidden_BD = _gather(_hidden(model, batch), batch.last_B1).squeeze(1)
+    return score_hidden(model, hidden_BD)
 
 
 @torch.no_grad()
@@ -162,7 +188,7 @@ def end_rewards_left_padded(model: Any, batch: Episodes) -> Tensor:
         index_BR=batch.index_BR + shift_B1,
         mask_BR=batch.mask_BR,
     )
-    hidden_BD = _gather(_hidden(model, shifted), _last_index(shifted)).squeeze(1)
+    hidden_BD = _gather(_hidden(model, shifted), shifted.last_B1).squeeze(1)
     return score_hidden(model, hidden_BD).float()
 
 
@@ -187,21 +213,9 @@ def _hidden(model: Any, batch: Episodes) -> Tensor:
 
 def _hidden_before(model: Any, batch: Episodes) -> Tensor:
     """The hidden states in front of the kept response tokens, [N, D]."""
-    return _hidden_at(model, batch, (batch.index_BR - 1).clamp_min(0), batch.mask_BR)
-
-
-def _hidden_at(model: Any, batch: Episodes, index_BR: Tensor, mask_BR: Tensor) -> Tensor:
-    """The hidden states at the kept ones of these places in the rows, [N, D]."""
     if packing.is_enabled(model):
-        mask_BT = batch.attention_mask_BT
-        return packing.hidden(model, batch.input_ids_BT, mask_BT, places_BR=index_BR, read_BR=mask_BR)
-    return _gather(_hidden(model, batch), index_BR)[mask_BR]
-
-
-def _last_index(batch: Episodes) -> Tensor:
-    """Where the last response token of each row stands, [B, 1]."""
-    last_B1 = batch.mask_BR.sum(dim=1, keepdim=True) - 1  # of the response: index_BR says where that is in the row
-    return batch.index_BR.gather(1, last_B1)
+        return packing.hidden(model, batch.packed_before)
+    return _gather(_hidden(model, batch), batch.before_BR)[batch.mask_BR]
 
 
 def _gather(hidden_BTD: Tensor, index_BR: Tensor) -> Tensor:
