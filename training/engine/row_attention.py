@@ -3,8 +3,8 @@
 torch's attention for CPUs cuts rows into tiles that are too small to multiply well when a row has a hundred tokens, and
 its backward pass takes more than twice as long as its forward pass. Here each row is one product for all heads, read
 from the packed row where it stands: no token is copied to a padded batch and back, and no padding is computed. Who
-looks how much at whom is computed again in the backward pass, so nothing is kept but queries, keys and values. The
-result is that of the reference up to rounding.
+looks how much at whom is kept for the backward pass: with rows this short, a small part of all that is kept. The result
+is that of the reference up to rounding.
 
 Shape legend: T tokens of the packed row, N tokens that look (all, or those that are read), H heads, D head size, R and
 W tokens of one row that look and that are looked at.
@@ -69,17 +69,18 @@ def attend_rows(query: Tensor, key: Tensor, value: Tensor, rows: Sequence[Row], 
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, rows: Sequence[Row], scale: float) -> Tensor:
-        ctx.save_for_backward(query, key, value)
+        kept: list[Tensor] = []
+        output = _forward(query, key, value, rows, scale, keep_in=kept)
+        ctx.save_for_backward(query, key, value, *kept)
         ctx.rows, ctx.scale = rows, scale
-        return _forward(query, key, value, rows, scale)
+        return output
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value = ctx.saved_tensors
+        query, key, value, *kept = ctx.saved_tensors
         to_query, to_key, to_value = (_like(tensor) for tensor in (query, key, value))
-        for row in ctx.rows:
+        for row, shares_HRW in zip(ctx.rows, kept, strict=True):
             looking, tokens = row.looking, row.tokens
-            shares_HRW = _shares(query, key, row, ctx.scale)
             given = gradient[0, looking].transpose(0, 1)
             to_value[0, :, tokens] = shares_HRW.transpose(1, 2) @ given
             to_shares = given @ value[0, :, tokens].transpose(1, 2)
@@ -90,11 +91,16 @@ class _Attention(torch.autograd.Function):
         return to_query, to_key, to_value, None, None
 
 
-def _forward(query: Tensor, key: Tensor, value: Tensor, rows: Sequence[Row], scale: float) -> Tensor:
+def _forward(
+    query: Tensor, key: Tensor, value: Tensor, rows: Sequence[Row], scale: float, keep_in: list[Tensor] | None = None
+) -> Tensor:
     _, num_heads, num_looking, size = query.shape
     output = query.new_empty((1, num_looking, num_heads, size))
     for row in rows:
-        output[0, row.looking] = (_shares(query, key, row, scale) @ value[0, :, row.tokens]).transpose(0, 1)
+        shares_HRW = _shares(query, key, row, scale)
+        output[0, row.looking] = (shares_HRW @ value[0, :, row.tokens]).transpose(0, 1)
+        if keep_in is not None:
+            keep_in.append(shares_HRW)
     return output
 
 

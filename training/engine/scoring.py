@@ -55,26 +55,28 @@ class Episodes:
         return self.input_ids_BT.gather(1, self.index_BR)
 
     @cached_property
-    def before_BR(self) -> Tensor:
+    def index_before(self) -> Tensor:
         """Where the token in front of each response token stands in its row."""
         return (self.index_BR - 1).clamp_min(0)
 
     @cached_property
-    def last_B1(self) -> Tensor:
+    def index_last(self) -> Tensor:
         """Where the last response token of each row stands."""
-        last_B1 = self.mask_BR.sum(dim=1, keepdim=True) - 1  # of the response: index_BR says where that is in the row
-        return self.index_BR.gather(1, last_B1)
+        count_B1 = self.mask_BR.sum(dim=1, keepdim=True) - 1  # of the response: index_BR says where that is in the row
+        return self.index_BR.gather(1, count_B1)
 
     @cached_property
     def packed_before(self) -> packing.Rows:
         """Without padding, to be read in front of the response tokens. Made once, however many models ask."""
-        return packing.rows(self.input_ids_BT, self.attention_mask_BT, places_BR=self.before_BR, read_BR=self.mask_BR)
+        return packing.rows(
+            self.input_ids_BT, self.attention_mask_BT, places_BR=self.index_before, read_BR=self.mask_BR
+        )
 
     @cached_property
     def packed_last(self) -> packing.Rows:
         """Without padding, to be read at the last response tokens."""
-        every_B1 = torch.ones_like(self.last_B1, dtype=torch.bool)
-        return packing.rows(self.input_ids_BT, self.attention_mask_BT, places_BR=self.last_B1, read_BR=every_B1)
+        every_B1 = torch.ones_like(self.index_last, dtype=torch.bool)
+        return packing.rows(self.input_ids_BT, self.attention_mask_BT, places_BR=self.index_last, read_BR=every_B1)
 
 
 def positions_from_mask(mask_BT: Tensor) -> Tensor:
@@ -169,7 +171,7 @@ def end_scores(model: Any, batch: Episodes) -> Tensor:
     if packing.is_enabled(model):
         hidden_BD = packing.hidden(model, batch.packed_last)
     else:
-        hidden_BD = _gather(_hidden(model, batch), batch.last_B1).squeeze(1)
+        hidden_BD = _gather(_hidden(model, batch), batch.index_last).squeeze(1)
     return score_hidden(model, hidden_BD)
 
 
@@ -188,7 +190,7 @@ def end_rewards_left_padded(model: Any, batch: Episodes) -> Tensor:
         index_BR=batch.index_BR + shift_B1,
         mask_BR=batch.mask_BR,
     )
-    hidden_BD = _gather(_hidden(model, shifted), shifted.last_B1).squeeze(1)
+    hidden_BD = _gather(_hidden(model, shifted), shifted.index_last).squeeze(1)
     return score_hidden(model, hidden_BD).float()
 
 
@@ -215,7 +217,7 @@ def _hidden_before(model: Any, batch: Episodes) -> Tensor:
     """The hidden states in front of the kept response tokens, [N, D]."""
     if packing.is_enabled(model):
         return packing.hidden(model, batch.packed_before)
-    return _gather(_hidden(model, batch), batch.before_BR)[batch.mask_BR]
+    return _gather(_hidden(model, batch), batch.index_before)[batch.mask_BR]
 
 
 def _gather(hidden_BTD: Tensor, index_BR: Tensor) -> Tensor:
