@@ -38,7 +38,7 @@ RECIPE: dict[str, Any] = {
 PARTS = ("generate", "score", "learn")
 HAS_GPU = torch.cuda.is_available()
 MICRO_BATCH = (
-    64 if HAS_GPU else 8
+    64 if HAS_GPU else 16
 )  # ours adds up the gradients of a minibatch in two forward passes; the step is the same
 GPU_VOCABULARY = 32_000  # as models of that size have; most of it is never said
 SHORT = 5  # updates of a round that measures speed alone

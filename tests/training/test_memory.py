@@ -26,6 +26,7 @@ SMALL = Shape(
     num_layers=2,
     width=10,
     inner=40,
+    num_heads=2,
     heads=10,
     normed_heads=0,
     is_gated=False,
@@ -49,6 +50,12 @@ def test_full_training_in_fp32_worked_by_hand() -> None:
         update=0,
     )
     assert found.total == 16_000 + 132_800 + 48_000
+
+
+def test_attention_by_rows_keeps_who_looks_how_much_at_whom() -> None:
+    plan = Plan(stage="sft", tokens=100, scored=60, is_bf16=False)
+    more = needed(SMALL, replace(plan, row_tokens=25)).activations - needed(SMALL, plan).activations
+    assert more == 4 * 2 * 25 * (100 + 60)  # fp32, both heads, all tokens of the first layer and those read of the last
 
 
 @pytest.mark.parametrize("changes", [{"is_packed": False}, {"scored": 75}])
@@ -104,7 +111,8 @@ def test_activations_are_what_autograd_keeps(family: str, is_bf16: bool, way: st
     model = two_layers(family)
     kept = bytes_kept(model, way, is_bf16=is_bf16)
     tokens, scored = {"values": (400, 240), "end scores": (400, 4), "tree": (360, 5)}[way]
-    plan = Plan(stage="reward", tokens=tokens, scored=scored, is_bf16=is_bf16)
+    row_tokens = 0 if way == "tree" or is_bf16 else 100
+    plan = Plan(stage="reward", tokens=tokens, scored=scored, is_bf16=is_bf16, row_tokens=row_tokens)
     # under autocast a tree on a CPU is computed with masks, which keeps more
     tolerance = 0.12 if way == "tree" and is_bf16 else 0.06
     assert needed(memory.shape_of(model), plan).activations == pytest.approx(kept, rel=tolerance)
@@ -172,7 +180,7 @@ def test_the_estimate_is_the_peak_of_all_tensors_of_a_run_on_a_cpu() -> None:
                 (-scoring.response_logprobs(model, rows, temperature=1.0).mean()).backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-    plan = Plan(stage="sft", tokens=24 * 128, scored=24 * 64, is_bf16=False)
+    plan = Plan(stage="sft", tokens=24 * 128, scored=24 * 64, is_bf16=False, row_tokens=128)
     assert needed(memory.shape_of(model), plan).total == pytest.approx(peak_bytes(profile), rel=0.03)
 
 

@@ -4,8 +4,8 @@
 
 Weights, gradients and Adam's two moments are fp32 (4 bytes each); under bf16 the forward pass keeps bf16 copies of the
 weights until its backward pass. What a layer keeps per token is counted from what its operations save for the backward
-pass, with attention that never holds T² scores; the last one keeps most of it for the tokens alone that are read
-(`training.engine.last_layer`). It is an estimate of what torch allocates, without the CUDA context and
+pass, with attention that never holds the scores of all tokens; the last one keeps most of it for the tokens alone that
+are read (`training.engine.last_layer`). It is an estimate of what torch allocates, without the CUDA context and
 without fragmentation; docs/memory.md compares it with what was measured.
 """
 
@@ -29,14 +29,15 @@ LOGIT_BYTES: Final = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What of a model decides its memory. `heads` is the width of all attention heads together, `normed_heads` that of
-    those which have a norm of their own (queries and keys of Qwen 3 and Gemma 3), `adapter_width` is
+    """What of a model decides its memory. `heads` is the width of all `num_heads` attention heads, `normed_heads` that
+    of those which have a norm of their own (queries and keys of Qwen 3 and Gemma 3), `adapter_width` is
     Σ (inputs + outputs) over the linear layers of its body."""
 
     num_parameters: int
     num_layers: int
     width: int
     inner: int
+    num_heads: int
     heads: int
     normed_heads: int
     is_gated: bool
@@ -48,13 +49,15 @@ class Shape:
 class Plan:
     """How a run computes. `tokens` stand in one forward pass. Of `scored` the last hidden state is read, by unembedding
     or scalar head: all tokens of the responses, or, for a reward model, their end tokens alone. `is_packed`: rows are
-    packed, or trees; where they are not, the last layer computes every token. `is_fused`: AdamW takes one pass over
-    weights and moments, as it does unless FSDP spreads them."""
+    packed, or trees; where they are not, the last layer computes every token. `row_tokens`: the length of packed rows
+    whose attention keeps who looks how much at whom (`training.engine.row_attention`); 0 where it does not. `is_fused`:
+    AdamW takes one pass over weights and moments, as it does unless FSDP spreads them."""
 
     stage: str
     tokens: int
     scored: int
     is_packed: bool = True
+    row_tokens: int = 0
     lora_rank: int = 0
     is_bf16: bool = True
     recomputes: bool = False
@@ -92,6 +95,7 @@ def shape_of(model: Any) -> Shape:
         num_layers=config.num_hidden_layers,
         width=config.hidden_size,
         inner=inner,
+        num_heads=heads,
         heads=head_size * heads,
         normed_heads=head_size * (heads + key_heads) if any(name.endswith("q_norm") for name in names) else 0,
         is_gated=any(name.endswith("gate_proj") for name in names),
@@ -139,7 +143,7 @@ def activations_per_token(shape: Shape, *, is_bf16: bool) -> int:
 
 def _activations(shape: Shape, plan: Plan) -> int:
     norm = (2 if shape.is_gated else 1) * FP32 * shape.width * plan.tokens  # behind the last layer
-    per_token = activations_per_token(shape, is_bf16=plan.is_bf16)
+    per_token = activations_per_token(shape, is_bf16=plan.is_bf16) + FP32 * shape.num_heads * plan.row_tokens
     layer = last = per_token * plan.tokens
     if plan.is_packed and plan.scored < FEW * plan.tokens:
         last = _keys_and_values_per_token(shape, is_bf16=plan.is_bf16) * plan.tokens + per_token * plan.scored

@@ -75,8 +75,9 @@ class Episodes:
     @cached_property
     def packed_last(self) -> packing.Rows:
         """Without padding, to be read at the last response tokens."""
-        every_B1 = torch.ones_like(self.index_last, dtype=torch.bool)
-        return packing.rows(self.input_ids_BT, self.attention_mask_BT, places_BR=self.index_last, read_BR=every_B1)
+        places_B1 = self.index_last
+        read_B1 = torch.ones_like(places_B1, dtype=torch.bool)
+        return packing.rows(self.input_ids_BT, self.attention_mask_BT, places_BR=places_B1, read_BR=read_B1)
 
 
 def positions_from_mask(mask_BT: Tensor) -> Tensor:
