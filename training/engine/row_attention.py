@@ -10,8 +10,8 @@ Shape legend: T tokens of the packed row, N tokens that look (all, or those that
 W tokens of one row that look and that are looked at.
 """
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -21,14 +21,8 @@ LONGEST: Final = 256
 """A longer row is left to torch, whose tiles skip the half of it that causal attention never sees."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """Which of the N tokens that look, and which of the T tokens, are this row's; `unseen_RW` is 0 where a token sees,
-    −∞ where it does not."""
-
-    looking: slice
-    tokens: slice
-    unseen_RW: Tensor
+Row = Tensor
+"""Of one row what its tokens see, [R, W]: 0 where a token that looks sees a token, −∞ where it does not."""
 
 
 def rows_of(lengths: Sequence[int], read_N: Tensor | None = None) -> tuple[Row, ...]:
@@ -37,22 +31,17 @@ def rows_of(lengths: Sequence[int], read_N: Tensor | None = None) -> tuple[Row, 
     if max(lengths) > LONGEST:
         return ()
     unseen_WW = torch.full((max(lengths), max(lengths)), float("-inf")).triu(1)
-    found, first, looked = [], 0, 0
-    for length in lengths:
-        if read_N is None:
-            count, unseen_RW = length, unseen_WW[:length, :length]
-        else:
-            places_R = read_N[(read_N >= first) & (read_N < first + length)] - first
-            count, unseen_RW = len(places_R), unseen_WW[places_R, :length]
-        row = Row(looking=slice(looked, looked + count), tokens=slice(first, first + length), unseen_RW=unseen_RW)
-        found.append(row)
-        first, looked = first + length, looked + count
-    return tuple(found)
+    if read_N is None:
+        return tuple(unseen_WW[:length, :length] for length in lengths)
+    starts_B = torch.tensor([0, *lengths]).cumsum(0)
+    firsts = torch.searchsorted(read_N, starts_B).tolist()
+    parts = zip(lengths, starts_B.tolist(), itertools.pairwise(firsts), strict=False)
+    return tuple(unseen_WW[read_N[first:stop] - start, :length] for length, start, (first, stop) in parts)
 
 
 def is_possible(rows: Sequence[Row], query: Tensor, *, window: int | None, softcap: float | None) -> bool:
     """May `attend_rows` be used?"""
-    is_cut = window is not None and any(row.unseen_RW.shape[1] > window for row in rows)
+    is_cut = window is not None and any(row.shape[1] > window for row in rows)
     is_plain = query.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled(query.device.type)
     return bool(rows) and is_plain and not is_cut and softcap is None
 
@@ -79,37 +68,58 @@ class _Attention(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, *kept = ctx.saved_tensors
         to_query, to_key, to_value = (_like(tensor) for tensor in (query, key, value))
-        for row, shares_HRW in zip(ctx.rows, kept, strict=True):
-            looking, tokens = row.looking, row.tokens
-            given = gradient[0, looking].transpose(0, 1)
-            to_value[0, :, tokens] = shares_HRW.transpose(1, 2) @ given
-            to_shares = given @ value[0, :, tokens].transpose(1, 2)
+        looking, seen = _lengths(ctx.rows)
+        for query_HRD, key_HWD, value_HWD, given_HRD, shares_HRW, its_query, its_key, its_value in zip(
+            _by_row(query, looking),
+            _by_row(key, seen),
+            _by_row(value, seen),
+            _by_row(gradient.transpose(1, 2), looking),
+            kept,
+            _by_row(to_query, looking),
+            _by_row(to_key, seen),
+            _by_row(to_value, seen),
+            strict=True,
+        ):
+            its_value.copy_(shares_HRW.mT @ given_HRD)
+            to_shares = given_HRD @ value_HWD.mT
             to_scores = torch.ops.aten._softmax_backward_data(to_shares, shares_HRW, -1, shares_HRW.dtype)
             to_scores *= ctx.scale
-            to_query[0, :, looking] = to_scores @ key[0, :, tokens]
-            to_key[0, :, tokens] = to_scores.transpose(1, 2) @ query[0, :, looking]
+            its_query.copy_(to_scores @ key_HWD)
+            its_key.copy_(to_scores.mT @ query_HRD)
         return to_query, to_key, to_value, None, None
 
 
 def _forward(
     query: Tensor, key: Tensor, value: Tensor, rows: Sequence[Row], scale: float, keep_in: list[Tensor] | None = None
 ) -> Tensor:
-    _, num_heads, num_looking, size = query.shape
-    output = query.new_empty((1, num_looking, num_heads, size))
-    for row in rows:
-        shares_HRW = _shares(query, key, row, scale)
-        output[0, row.looking] = (shares_HRW @ value[0, :, row.tokens]).transpose(0, 1)
+    output = _like(query)
+    looking, seen = _lengths(rows)
+    for unseen_RW, query_HRD, key_HWD, value_HWD, its_output in zip(
+        rows,
+        _by_row(query, looking),
+        _by_row(key, seen),
+        _by_row(value, seen),
+        _by_row(output, looking),
+        strict=True,
+    ):
+        scores_HRW = torch.baddbmm(unseen_RW.to(query.dtype), query_HRD, key_HWD.mT, alpha=scale)
+        shares_HRW = scores_HRW.softmax(dim=-1)
+        its_output.copy_(shares_HRW @ value_HWD)
         if keep_in is not None:
             keep_in.append(shares_HRW)
-    return output
+    return output.transpose(1, 2)
 
 
-def _shares(query: Tensor, key: Tensor, row: Row, scale: float) -> Tensor:
-    """How much each token of the row that looks sees of each, [H, R, W]."""
-    looking, seen = query[0, :, row.looking], key[0, :, row.tokens].transpose(1, 2)
-    return torch.baddbmm(row.unseen_RW.to(query.dtype), looking, seen, alpha=scale).softmax(dim=-1)
+def _by_row(tensor_1HND: Tensor, lengths: list[int]) -> tuple[Tensor, ...]:
+    """Views of the rows, which stand one after the other: all in one call."""
+    return torch.split(tensor_1HND[0], lengths, dim=1)
+
+
+def _lengths(rows: Sequence[Row]) -> tuple[list[int], list[int]]:
+    """How many tokens of each row look, and how many are looked at."""
+    return [len(row) for row in rows], [row.shape[1] for row in rows]
 
 
 def _like(tensor: Tensor) -> Tensor:
-    """Room for a gradient [1, H, N, D] whose tokens stand one after the other, as the layer before reads it."""
+    """Room for [1, H, N, D] whose tokens stand one after the other, as the layers before and behind read them."""
     return tensor.new_empty((1, tensor.shape[2], tensor.shape[1], tensor.shape[3])).transpose(1, 2)
