@@ -119,11 +119,21 @@ class Rows:
     layout: Layout
     wanted_N: Tensor
 
+    def arguments(self) -> dict[str, Any]:
+        """What a model's forward pass is called with, besides what it shall keep."""
+        return {
+            "input_ids": self.input_ids_1T,
+            "position_ids": self.positions_1T,
+            # Four dimensions: the model takes the mask as it is and builds none of T² cells. It is never read.
+            "attention_mask": torch.zeros((1, 1, 1, 1), dtype=torch.bool, device=self.input_ids_1T.device),
+            "packed": self.layout,
+        }
+
 
 def rows(input_ids_BT: Tensor, mask_BT: Tensor, *, places_BR: Tensor, read_BR: Tensor) -> Rows:
-    """Right-padded rows without their padding; wanted are the places that `read_BR` keeps, row after row.
+    """Padded rows without their padding; wanted are the places, counted from a row's first token, that `read_BR` keeps.
 
-    It is the same for every model that reads them.
+    They are the same for every model that reads them.
     """
     layout = layout_of(mask_BT.sum(dim=1).tolist(), device=input_ids_BT.device)
     wanted_N = (layout.starts_B[:, None] + places_BR)[read_BR]
@@ -141,15 +151,7 @@ def rows(input_ids_BT: Tensor, mask_BT: Tensor, *, places_BR: Tensor, read_BR: T
 
 def hidden(model: Any, given: Rows) -> Tensor:
     """The last hidden states at the wanted places, [N, D]."""
-    # Four dimensions: the model takes the mask as it is and builds none of T² cells. It is never read.
-    unread = torch.zeros((1, 1, 1, 1), dtype=torch.bool, device=given.input_ids_1T.device)
-    output = model.base_model(
-        input_ids=given.input_ids_1T,
-        position_ids=given.positions_1T,
-        attention_mask=unread,
-        use_cache=False,
-        packed=given.layout,
-    )
+    output = model.base_model(**given.arguments(), use_cache=False)
     hidden_ND: Tensor = output.last_hidden_state[0].index_select(0, given.wanted_N)
     return hidden_ND
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from training.engine import kv_cache
 from training.engine.decode_graphs import DecodeGraphs, Steps
-from training.engine.scoring import positions_from_mask
+from training.engine.prefill import Prefill, prefill
 
 
 class RolloutError(ValueError):
@@ -120,28 +120,20 @@ def _begin(
     """The prompts' prefill: a decoder of N·K rows, and the logits [B, V] of their first tokens."""
     _check_lengths(model, prompts, rule)
     prompt_NP, mask_NP = left_padded(prompts, rule.pad_token_id, device=_device(model))
-    output = model(
-        input_ids=prompt_NP,
-        attention_mask=mask_NP.long(),
-        position_ids=positions_from_mask(mask_NP),
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    logits_BV = output.logits[:, -1].repeat_interleave(num_samples, dim=0)
-    steps = _steps(model, output.past_key_values, mask_NP, rule=rule, num_samples=num_samples, graphs=graphs)
+    given = prefill(model, prompt_NP, mask_NP)
+    logits_BV = given.logits_NV.repeat_interleave(num_samples, dim=0)
+    steps = _steps(model, given, rule=rule, num_samples=num_samples, graphs=graphs)
     return _Decoder(steps, uniforms_BR, rule, device=mask_NP.device), logits_BV
 
 
-def _steps(
-    model: Any, cache: Any, mask_NP: Tensor, *, rule: SamplingRule, num_samples: int, graphs: DecodeGraphs | None
-) -> Steps:
+def _steps(model: Any, given: Prefill, *, rule: SamplingRule, num_samples: int, graphs: DecodeGraphs | None) -> Steps:
     """How the tokens after the prompts come: replayed where that is possible, else over a cache that grows."""
     sizes = {"num_samples": num_samples, "num_tokens": rule.max_new_tokens}
-    replayed = graphs.begin(cache, mask_NP, **sizes) if graphs else None
+    replayed = graphs.begin(given.cache, given.mask_NP, **sizes) if graphs else None
     if graphs and replayed and graphs.is_checked:
         return replayed
-    kv_cache.make_room(cache, num_repeats=num_samples)
-    growing = _Growing(model, cache, mask_NP.repeat_interleave(num_samples, dim=0))
+    kv_cache.make_room(given.cache, num_repeats=num_samples)
+    growing = _Growing(model, given.cache, given.mask_NP.repeat_interleave(num_samples, dim=0))
     return graphs.compared(replayed, growing) if graphs and replayed else growing
 
 
