@@ -3,7 +3,8 @@
     python benchmarks/ppo_vs_trl.py [--quick] [--json FILE] [--inner-epochs 1,4] [--rounds 2] [--model NAME] [--batch N]
 
 TRL 1.12 is the last release with PPOTrainer. Both start from the same folders, sample 64 episodes an update and learn
-from them in four minibatches, on the same number of threads. A neutral judge (transformers' own sampler) then scores
+from them in four minibatches, on the same number of threads. They take turns, an update each, so that whatever slows
+the machine down meets both; speeds are medians over updates. A neutral judge (transformers' own sampler) then scores
 both policies after equal episodes, on held-out prompts: the reward model's score, the true preference, and the exact KL
 from the SFT policy.
 On a GPU both compute in bf16 with fp32 weights. docs/benchmarks.md explains the columns, and where the two recipes
@@ -16,13 +17,15 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
-from trl_peer import environments, rankings, worlds
+from trl_peer import environments, rankings, turns, worlds
 from trl_peer.judge import judge
 
 HERE = Path(__file__).parent
@@ -37,22 +40,19 @@ RECIPE: dict[str, Any] = {
 }
 PARTS = ("generate", "score", "learn")
 HAS_GPU = torch.cuda.is_available()
-MICRO_BATCH = (
-    64 if HAS_GPU else 16
-)  # ours adds up the gradients of a minibatch in two forward passes; the step is the same
+MICRO_BATCH = 64  # at most: on a CPU a minibatch is one forward pass, as it is for TRL
 GPU_VOCABULARY = 32_000  # as models of that size have; most of it is never said
 SHORT = 5  # updates of a round that measures speed alone
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One side in one round: the first update, which warms up, is left out of every time."""
+    """One side in one round: the first update, which warms up, is left out of everything but memory."""
 
-    update_s: float
-    update_cpu_s: float
-    tokens_per_s: float  # of prompts and responses
-    shares: dict[str, float]
-    limit_share: float
+    updates: list[tuple[float, float]]  # seconds by the clock and of the processor
+    spent: dict[str, float]  # seconds by the clock, by part
+    tokens: list[int]
+    matmul_rates: list[float]
     memory_mib: float
     peak_mib: float
     rows: list[dict[str, float]]
@@ -62,6 +62,10 @@ class Measured:
     def episodes(self) -> int:
         """How many the policy has learnt from."""
         return len(self.rows) * int(RECIPE["batch_size"])
+
+    @property
+    def episodes_per_s(self) -> float:
+        return RECIPE["batch_size"] / median(wall for wall, _ in self.updates)
 
 
 def main() -> int:
@@ -94,17 +98,16 @@ class Bench:
     model: str
 
     def compare(self, epochs: int, updates: int, *, rounds: int) -> list[dict[str, Any]]:
-        """The two rows of the table. Both train in turn; all rounds but the first are short and measure speed alone."""
+        """The two rows of the table. Rounds after the first are short: for speed, and for policies on their way."""
         found: dict[str, list[Measured]] = {"TRL": [], "ours": []}
         for number in range(rounds):
             length = updates if number == 0 else min(updates, SHORT)
-            found["TRL"].append(self.run_theirs(epochs, length, number))
-            found["ours"].append(self.run_ours(epochs, length, number))
-            speeds = ", ".join(
-                f"{side} {RECIPE['batch_size'] / each[-1].update_s:.1f}/s" for side, each in found.items()
-            )
+            for side, measured in self.round(epochs, length, number).items():
+                found[side].append(measured)
+            speeds = ", ".join(f"{side} {each[-1].episodes_per_s:.1f}/s" for side, each in found.items())
             say(f"{epochs} inner epochs, round {number}: {speeds}")
-        return [_row(side, epochs, each, self.frontier(each)) for side, each in found.items()]
+        flops = epochs * _flops_per_token(self.model)
+        return [_row(side, epochs, each, self.frontier(each), learn_flops=flops) for side, each in found.items()]
 
     def frontier(self, rounds: list[Measured]) -> list[dict[str, float]]:
         """What the judge says of the policy after so many episodes, of each length of a round once."""
@@ -114,8 +117,31 @@ class Bench:
             for episodes, policy in sorted(trained.items())
         ]
 
-    def run_theirs(self, epochs: int, updates: int, number: int) -> Measured:
-        saved = self.folder / f"theirs-{epochs}-{number}"
+    def round(self, epochs: int, updates: int, number: int) -> dict[str, Measured]:
+        """Both sides, an update each in turn; on a GPU, which may not have room for both, one after the other."""
+        sides = {
+            "TRL": self.theirs(epochs, updates, f"theirs-{epochs}-{number}"),
+            "ours": self.ours(epochs, updates, f"ours-{epochs}-{number}"),
+        }
+        if HAS_GPU:
+            for side in sides.values():
+                side.start({}).wait()
+            return {name: side.result() for name, side in sides.items()}
+        file = self.folder / f"turn-{epochs}-{number}"
+        turns.begin(file, "TRL")
+        try:
+            for own, other in (("TRL", "ours"), ("ours", "TRL")):
+                sides[own].start(turns.environment(file, own=own, other=other))
+            while any(side.is_running() for side in sides.values()) and not any(map(Side.has_failed, sides.values())):
+                time.sleep(0.5)
+            first = sorted(sides.items(), key=lambda item: not item[1].has_failed())  # what failed says why
+            return {name: side.result() for name, side in first}
+        finally:
+            for side in sides.values():
+                side.kill()
+
+    def theirs(self, epochs: int, updates: int, name: str) -> "Side":
+        saved = self.folder / name
         settings = RECIPE | {
             "policy": str(self.world.policy),
             "reward": str(self.world.reward),
@@ -126,16 +152,16 @@ class Bench:
             "bf16": HAS_GPU,
             "save": str(saved),
         }
-        return self._run(self.interpreter, "ppo_theirs.py", settings, saved, epochs=epochs)
+        return self._side(self.interpreter, "ppo_theirs.py", settings, name, policy=saved)
 
-    def run_ours(self, epochs: int, updates: int, number: int) -> Measured:
-        run_dir = self.folder / f"ours-{epochs}-{number}"
+    def ours(self, epochs: int, updates: int, name: str) -> "Side":
+        run_dir = self.folder / name
         config = RECIPE | {
             "policy_model": str(self.world.policy),
             "reward_model": str(self.world.reward),
             "prompts": str(self.world.prompts),
             "num_episodes": updates * RECIPE["batch_size"],
-            "micro_batch_size": MICRO_BATCH,
+            "micro_batch_size": min(MICRO_BATCH, RECIPE["minibatch_size"]),
             "num_inner_epochs": epochs,
             "value_learning_rate": RECIPE["learning_rate"],
             "max_prompt_tokens": worlds.PROMPT_TOKENS[1],
@@ -146,28 +172,63 @@ class Bench:
             "kl_budget": 10_000.0,
         }
         policy = run_dir / "outputs" / "model"
-        return self._run(Path(sys.executable), "ppo_ours.py", config, policy, str(run_dir), epochs=epochs)
+        return self._side(Path(sys.executable), "ppo_ours.py", config, name, str(run_dir), policy=policy)
 
-    def _run(
-        self, interpreter: Path, script: str, settings: dict[str, Any], policy: Path, *arguments: str, epochs: int
-    ) -> Measured:
-        given, out = self.folder / "given.json", self.folder / "result.json"
+    def _side(
+        self, interpreter: Path, script: str, settings: dict[str, Any], name: str, *arguments: str, policy: Path
+    ) -> "Side":
+        given, out = self.folder / f"{name}.given.json", self.folder / f"{name}.result.json"
         given.write_text(json.dumps(settings))
-        out.unlink(missing_ok=True)
-        done = subprocess.run(  # noqa: PLW1510  # the code is looked at below
-            [str(interpreter), str(HERE / "trl_peer" / script), str(given), *arguments, str(out)],
-            env={
-                **os.environ,
-                "OMP_NUM_THREADS": str(self.threads),
-                "PYTHONPATH": str(HERE.parent),
-                "PYTHONWARNINGS": "ignore",
-            },
-            capture_output=True,
-            text=True,
+        command = [str(interpreter), str(HERE / "trl_peer" / script), str(given), *arguments, str(out)]
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": str(self.threads),
+            "PYTHONPATH": str(HERE.parent),
+            "PYTHONWARNINGS": "ignore",
+        }
+        return Side(command=command, environment=environment, out=out, policy=policy)
+
+
+class Side:
+    """The process of one side in one round."""
+
+    def __init__(self, *, command: list[str], environment: dict[str, str], out: Path, policy: Path) -> None:
+        self._command, self._environment, self._out, self._policy = command, environment, out, policy
+        self._said = out.with_suffix(".log")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, more: dict[str, str]) -> "subprocess.Popen[bytes]":
+        with self._said.open("wb") as said:
+            environment = self._environment | more
+            self._process = subprocess.Popen(self._command, env=environment, stdout=said, stderr=subprocess.STDOUT)
+        return self._process
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def has_failed(self) -> bool:
+        return self._process is not None and bool(self._process.poll())
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def result(self) -> Measured:
+        if self._process is None or self._process.wait() or not self._out.exists():
+            said = self._said.read_text(errors="replace") if self._said.exists() else ""
+            raise SystemExit(f"{Path(self._command[1]).name} failed:\n{said[-6000:]}")
+        found = json.loads(self._out.read_text())
+        return Measured(
+            updates=found["updates"],
+            spent={part: found["spent"][part][0] for part in PARTS},
+            tokens=found["tokens"],
+            matmul_rates=found["matmul_rates"],
+            memory_mib=found["gpu_peak"] or found["peak"] - found["held"],
+            peak_mib=found["gpu_peak"] or found["peak"],
+            rows=found["rows"],
+            policy=self._policy,
         )
-        if done.returncode or not out.exists():
-            raise SystemExit(f"{script} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-        return _measured(json.loads(out.read_text()), policy, learn_flops=epochs * _flops_per_token(self.model))
 
 
 def say(text: str) -> None:
@@ -181,36 +242,28 @@ def _flops_per_token(model: str) -> float:
     return 2 * 6 * 12 * layers * width**2
 
 
-def _measured(found: dict[str, Any], policy: Path, *, learn_flops: float) -> Measured:
-    wall, cpu = (sum(column) for column in zip(*found["updates"], strict=True))
-    num_updates, learn_s = len(found["updates"]), found["spent"]["learn"][0]
-    return Measured(
-        update_s=wall / num_updates,
-        update_cpu_s=cpu / num_updates,
-        tokens_per_s=sum(found["tokens"]) / wall,
-        shares={part: found["spent"][part][0] / wall for part in PARTS},
-        limit_share=learn_flops * sum(found["tokens"]) / found["matmul_rate"] / learn_s,
-        memory_mib=found["gpu_peak"] or found["peak"] - found["held"],
-        peak_mib=found["gpu_peak"] or found["peak"],
-        rows=found["rows"],
-        policy=policy,
-    )
-
-
-def _row(side: str, epochs: int, rounds: list[Measured], frontier: list[dict[str, float]]) -> dict[str, Any]:
-    """Times of the fastest round, everything else of the first, which is the whole training."""
-    best = min(rounds, key=lambda one: one.update_s)
+def _row(
+    side: str, epochs: int, rounds: list[Measured], frontier: list[dict[str, float]], *, learn_flops: float
+) -> dict[str, Any]:
+    """Times of all rounds' updates, everything else of the first, which is the whole training."""
+    updates = [update for one in rounds for update in one.updates]
+    wall = sum(seconds for seconds, _ in updates)
+    spent = {part: sum(one.spent[part] for one in rounds) for part in PARTS}
+    at_the_limit = [
+        learn_flops * tokens / rate for one in rounds for tokens, rate in zip(one.tokens, one.matmul_rates, strict=True)
+    ]
     return {
         "side": side,
         "inner_epochs": epochs,
-        "episodes_per_s": RECIPE["batch_size"] / best.update_s,
-        "tokens_per_s": best.tokens_per_s,
-        "episodes_per_cpu_s": RECIPE["batch_size"] / min(one.update_cpu_s for one in rounds),
-        "limit_share": best.limit_share,
+        "num_updates": len(updates),
+        "episodes_per_s": RECIPE["batch_size"] / median(seconds for seconds, _ in updates),
+        "tokens_per_s": sum(sum(one.tokens) for one in rounds) / wall,
+        "episodes_per_cpu_s": RECIPE["batch_size"] / median(seconds for _, seconds in updates),
+        "limit_share": sum(at_the_limit) / spent["learn"],
         "memory_mib": rounds[0].memory_mib,
         "peak_mib": rounds[0].peak_mib,
         "curve": rounds[0].rows,
-        **{f"{part}_share": share for part, share in best.shares.items()},
+        **{f"{part}_share": seconds / wall for part, seconds in spent.items()},
         "frontier": frontier,
     }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import turns
 
 RATE_TOKENS, RATE_WIDTH, RATE_TIMES = (8192, 4096, 12) if torch.cuda.is_available() else (1408, 256, 12)
 PLACE: dict[str, Any] = {"device": "cuda", "dtype": torch.bfloat16} if torch.cuda.is_available() else {}
@@ -44,7 +45,8 @@ class Stopwatch:
         self.tokens.append(num_tokens)
 
     def start(self) -> None:
-        """An update begins here."""
+        """An update begins here, once it is this side's turn."""
+        turns.wait()
         self._since = _now()
 
     def stop(self) -> None:
@@ -53,16 +55,17 @@ class Stopwatch:
         if len(self.updates) == 1:
             self.spent.clear()
         self.rates.append(_matmul_rate())
+        turns.give()
         self.start()
 
     def found(self) -> dict[str, Any]:
-        """All of it, for the result file."""
-        rates = sorted(self.rates[1:])
+        """All of it, for the result file. No update follows."""
+        turns.end()
         return {
             "updates": self.updates[1:],
             "spent": self.spent,
             "tokens": self.tokens[1:],
-            "matmul_rate": rates[len(rates) // 2],
+            "matmul_rates": self.rates[1:],
             "gpu_peak": torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None,
             "threads": torch.get_num_threads(),
         }
