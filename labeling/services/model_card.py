@@ -166,8 +166,11 @@ def _interval_table(found: list[Interval]) -> str:
 def _training(run: Run) -> str:
     changed = runs.changes_from_preset(run)
     rows = [_option(name, value, changed) for name, value in sorted(run.config.items()) if value != ""]
-    preset = f"Preset {run.preset}; what differs from it is bold." if run.preset else "Without a preset."
-    return f"## Training\n\n{preset}\n\n" + _table(["Option", "Value", "In the preset"], rows)
+    if changed:
+        said = f"Preset {run.preset}; what differs from it is bold."
+        return f"## Training\n\n{said}\n\n" + _table(["Option", "Value", "In the preset"], rows)
+    said = f"Preset {run.preset}, unchanged." if run.preset else "Without a preset."
+    return f"## Training\n\n{said}\n\n" + _table(["Option", "Value"], [row[:2] for row in rows])
 
 
 def _option(name: str, value: Any, changed: Mapping[str, Any]) -> list[str]:

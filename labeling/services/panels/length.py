@@ -117,7 +117,7 @@ def _lengths(project: Project) -> list[tuple[Any, ...]]:
 def _of_model(model: Model, row: tuple[Any, ...]) -> Line:
     _, num_prompts, num, mean, deviation = row
     value, half = float(mean), NORMAL_95 * float(deviation or 0) / num_prompts**0.5
-    low, high = (value - half, value + half) if deviation is not None else (None, None)
+    low, high = (max(0.0, value - half), value + half) if deviation is not None else (None, None)
     label = model.name if model.kind == Model.Kind.EXTERNAL else f"{model.name} ({kind_of(model)})"
     note = f"{num:,} responses" + (f", round {model.run.round.number}" if model.run and model.run.round else "")
     return Line(

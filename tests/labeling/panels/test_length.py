@@ -85,6 +85,14 @@ def test_sampled_responses_weigh_every_prompt_the_same(people: People, make_prom
     assert (line.figure.low, line.figure.high) == pytest.approx((30 - half, 30 + half))
 
 
+def test_no_mean_length_may_be_below_nothing(people: People, make_prompt: Any, policy: Any) -> None:
+    model = policy("sft-1")
+    for number, num in enumerate((1, 99)):
+        Response.objects.create(prompt=make_prompt(f"Question {number}?", k=0), model=model, text="x", num_chars=num)
+    (line,) = chart(people, "Sampled responses").lines
+    assert (line.figure.value, line.figure.low) == (50.0, 0.0)
+
+
 def test_models_stand_oldest_first_and_one_from_elsewhere_has_no_kind(
     people: People, make_prompt: Any, policy: Any
 ) -> None:

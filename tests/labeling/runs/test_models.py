@@ -284,6 +284,7 @@ def test_the_card_says_what_was_learned_from_how_well_and_what_is_against_it(jud
     assert "| 3 | 3 | 3 | 2 | 1 |" in card  # rows, prompts, judgements, labelers, guideline version
     assert "| accuracy, valid | 0.7 | 0.6 to 0.8 |" in card
     assert "| **num\\_epochs** | **9** |" in card
+    assert "what differs from it is bold" in card
     assert "learning\\_rate" in card
     assert "2 people judged" in card
     assert "3 judgements, which is few" in card
@@ -291,6 +292,15 @@ def test_the_card_says_what_was_learned_from_how_well_and_what_is_against_it(jud
     assert "not measured on labelers who did not train it" in card
     assert "Two people agree on 75 % of the pairs" in card
     assert "by run reward run, of base, frozen rankings" in card
+
+
+def test_a_preset_that_was_left_as_it_is_is_not_listed_twice(judge: Model) -> None:
+    assert judge.run is not None
+    Run.objects.filter(pk=judge.run.pk).update(config=configs.preset("reward", judge.run.preset))
+    judge.run.refresh_from_db()
+    card = model_card.write(judge)
+    assert f"Preset {judge.run.preset}, unchanged." in card
+    assert "In the preset" not in card
 
 
 def test_an_evaluation_stands_on_the_card_of_the_policy_it_measured(
