@@ -30,14 +30,14 @@ class Prefill:
 
 def prefill(model: Any, prompt_NP: Tensor, mask_NP: Tensor) -> Prefill:
     """Read prompts that are padded on the left."""
-    cache = DynamicCache(config=model.config)
-    if packing.is_enabled(model) and all(type(layer) is DynamicLayer for layer in cache.layers):
-        return _packed(model, prompt_NP, mask_NP, cache)
+    if packing.is_enabled(model):
+        cache = DynamicCache(config=model.config)
+        if all(type(layer) is DynamicLayer for layer in cache.layers):  # a window would keep the last of all tokens
+            return _packed(model, prompt_NP, mask_NP, cache)
     output = model(
         input_ids=prompt_NP,
         attention_mask=mask_NP.long(),
         position_ids=positions_from_mask(mask_NP),
-        past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
     )
