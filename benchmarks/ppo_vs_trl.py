@@ -3,10 +3,10 @@
     python benchmarks/ppo_vs_trl.py [--quick] [--json FILE] [--inner-epochs 1,4] [--rounds 2] [--model NAME] [--batch N]
 
 TRL 1.12 is the last release with PPOTrainer. Both start from the same folders, sample 64 episodes an update and learn
-from them in four minibatches, on the same number of threads. They take turns, an update each, so that whatever slows
-the machine down meets both; speeds are medians over updates. A neutral judge (transformers' own sampler) then scores
-both policies after equal episodes, on held-out prompts: the reward model's score, the true preference, and the exact KL
-from the SFT policy.
+from them in four minibatches, on the same number of threads. On a CPU they take turns, an update each, so that what
+slows the machine down meets both; speeds are medians over updates. A neutral judge (transformers' own sampler) then
+scores both policies after equal episodes, on held-out prompts: the reward model's score, the true preference, and the
+exact KL from the SFT policy.
 On a GPU both compute in bf16 with fp32 weights. docs/benchmarks.md explains the columns, and where the two recipes
 differ.
 """
