@@ -1,6 +1,7 @@
 """The GPU's way through packed rows and trees, with a kernel of plain products in place of torch's: what is ours is
 which tokens look at which, how two calls are joined, and where gradients go."""
 
+import sys
 from itertools import pairwise
 from typing import Any
 
@@ -62,7 +63,7 @@ def pairs(sequences: Sequences) -> list[tuple[slice, slice]]:
 
 def scores_of(query: Tensor, key: Tensor, *, scale: float, causal: bool) -> Tensor:
     scores = query.transpose(0, 1) @ grouped(key, query).transpose(1, 2) * scale
-    unseen = torch.ones(scores.shape[1:], dtype=torch.bool).triu(1)
+    unseen = torch.ones(scores.shape[1:], dtype=torch.bool).triu(1 + key.shape[0] - query.shape[0])
     return scores.masked_fill(unseen, float("-inf")) if causal else scores
 
 
@@ -112,6 +113,41 @@ def test_rows_see_themselves_alone() -> None:
         for start, stop in ((0, 2), (2, 6), (6, 9))
     ]
     torch.testing.assert_close(together, torch.cat(alone, dim=1), rtol=1e-12, atol=1e-12)
+
+
+LENGTHS = [4, 1, 6]
+READ = {"before the end": [1, 2, 4, 9], "to the end": [2, 3, 4, 8, 9, 10], "of some rows": [0, 1, 2, 4, 5, 6, 7, 8, 9]}
+
+
+@pytest.mark.parametrize("read", READ)
+def test_readers_see_what_all_tokens_of_the_row_would_see_there(read: str) -> None:
+    chance = torch.Generator().manual_seed(2)
+    query, key, value = (torch.randn(1, number, 11, 8, generator=chance).double() for number in (4, 2, 2))
+    everybody = flash_rows.attend(flash_rows.of_rows(LENGTHS, device="cpu"), query, key, value, scaling=0.3)
+    read_N = torch.tensor(READ[read])
+    readers = flash_rows.of_readers(LENGTHS, read_N)
+    assert readers is not None
+    found = flash_rows.attend_readers(readers, query[:, :, read_N], key, value, scaling=0.3)
+    torch.testing.assert_close(found, everybody[:, read_N], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("read", [[1, 2, 9], [1, 4, 9], [1, 3, 4, 9], [1, 2, 4, 8], [0, 2, 3, 4, 10]])
+def test_readers_that_are_not_the_last_of_every_row_go_another_way(read: list[int]) -> None:
+    assert flash_rows.of_readers(LENGTHS, torch.tensor(read)) is None
+
+
+def test_a_kernel_that_lets_the_first_reader_see_one_token_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = (torch.device("cpu"), torch.float64, *HEADS)
+
+    def from_the_top(query: Tensor, key: Tensor, *_others: Any, **named: Any) -> Tensor:
+        scores = query.transpose(0, 1) @ grouped(key, query).transpose(1, 2) * named["scale"]
+        unseen = torch.ones(scores.shape[1:], dtype=torch.bool).triu(1)
+        return scores.masked_fill(unseen, float("-inf")) if named["causal"] else scores
+
+    monkeypatch.setattr(sys.modules[__name__], "scores_of", from_the_top)
+    flash_rows.fault.cache_clear()
+    assert "differs from plain attention" in flash_rows.fault(*place)
+    flash_rows.fault.cache_clear()
 
 
 def test_a_kernel_that_says_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:

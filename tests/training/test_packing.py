@@ -9,17 +9,27 @@ import torch
 import transformers
 from torch import Tensor
 
+from tests.training.test_flash_rows import plain_backward, plain_forward
 from tests.training.test_tree import CONFIGS, TEXT, all_in_fp64  # noqa: F401  # a fixture
-from training.engine import last_layer, packing, row_attention, scoring
+from training.engine import flash_rows, last_layer, packing, row_attention, scoring
 from training.engine.attention import FAMILIES
 
 
-@pytest.fixture(params=["row by row", "in groups"])
+@pytest.fixture(params=["row by row", "in groups", "as a GPU does"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The two ways to compute attention: of short rows on a CPU, and of all others."""
-    if request.param == "in groups":
+    """The ways to compute attention: of short rows on a CPU, of all others, and by a kernel like the flash one."""
+    if request.param != "row by row":
         monkeypatch.setattr(row_attention, "LONGEST", 0)
+    if request.param == "as a GPU does":
+        monkeypatch.setattr(flash_rows, "is_for", lambda _device: True)
+        monkeypatch.setattr(flash_rows, "knows", takes)
+        monkeypatch.setattr(flash_rows, "_forward", plain_forward)
+        monkeypatch.setattr(flash_rows, "_backward", plain_backward)
     return str(request.param)
+
+
+def takes(flash: flash_rows.Flash, _query: Tensor, _key: Tensor, *, window: int | None, softcap: float | None) -> bool:
+    return softcap is None and (window is None or window >= flash.longest)
 
 
 def causal_model(family: str) -> Any:
@@ -78,7 +88,7 @@ def test_a_row_that_sees_its_neighbour_would_be_noticed(monkeypatch: pytest.Monk
 
     def leaking(lengths: list[int], *, device: Any = "cpu") -> packing.Layout:
         right, joined = layout_of(lengths, device=device), layout_of([sum(lengths)], device=device)
-        return replace(right, groups=joined.groups, back_T=None, rows=joined.rows)
+        return replace(right, padded=joined.padded, rows=joined.rows, flash=joined.flash)
 
     monkeypatch.setattr(packing, "layout_of", leaking)
     assert largest_difference("gpt2") > 1e-3
@@ -198,9 +208,9 @@ def test_scores_and_values_are_the_same_packed_and_padded() -> None:
 
 def test_rows_of_about_one_length_share_an_attention_and_rows_of_one_length_need_no_gathering() -> None:
     layout = packing.layout_of([4, 100, 90, 3, 101])
-    assert [(group.num_rows, group.width) for group in layout.groups] == [(3, 101), (2, 4)]
+    assert [(group.num_rows, group.width) for group in layout.padded.groups] == [(3, 101), (2, 4)]
     even = packing.layout_of([5, 5, 5])
-    assert [group.gather_GW for group in even.groups] == [None]
+    assert [group.gather_GW for group in even.padded.groups] == [None]
     assert even.starts_B.tolist() == [0, 5, 10]
 
 

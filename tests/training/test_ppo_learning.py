@@ -130,11 +130,31 @@ def test_the_ratio_is_exactly_one_at_the_first_minibatch_and_not_after() -> None
     assert figures["ppo/ratio_error"] > 0.0
 
 
-def test_rows_are_judged_in_the_micro_batches_that_learn() -> None:
+def test_the_policy_judges_in_the_micro_batches_that_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     # on a larger model the last digits depend on which rows share a forward pass, and the first ratio would not be 1
+    sizes: list[int] = []
+    ask = experience.response_logprobs_and_entropy
+
+    def watched(model: Any, part: scoring.Episodes, **named: Any) -> Any:
+        sizes.append(len(part))
+        return ask(model, part, **named)
+
+    monkeypatch.setattr(experience, "response_logprobs_and_entropy", watched)
+    _, plan = collect(make_models(), 0, num_rows=14, minibatch_size=8, micro_batch_size=5)
+    assert sizes == [len(rows) for minibatch in plan for rows in minibatch] == [5, 3, 5, 1]
+
+
+def test_the_other_models_judge_as_many_rows_at_a_time_as_the_tokens_allow(monkeypatch: pytest.MonkeyPatch) -> None:
     models = make_models()
-    _, plan = collect(models, 0, num_rows=14, minibatch_size=8, micro_batch_size=5)
-    assert models.reward.num_rows == [len(rows) for minibatch in plan for rows in minibatch] == [5, 3, 5, 1]
+    together, _ = collect(models, 0, num_rows=14, minibatch_size=8, micro_batch_size=5)
+    assert models.reward.num_rows == [14]
+    models.reward.num_rows.clear()
+    monkeypatch.setattr(experience, "JUDGED_TOKENS", 40)
+    apart, _ = collect(models, 0, num_rows=14, minibatch_size=8, micro_batch_size=5)
+    assert sum(models.reward.num_rows) == 14
+    assert max(models.reward.num_rows) < 14
+    torch.testing.assert_close(apart.returns_BR, together.returns_BR)
+    assert apart.figures == pytest.approx(together.figures, rel=1e-5)
 
 
 def test_the_reference_and_the_reward_model_never_move() -> None:

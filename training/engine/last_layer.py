@@ -52,10 +52,10 @@ class Readers:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Stands for the layout in the second run: the layout itself, keys and values of all tokens, and who reads."""
+    """Stands for the layout in the second run: the layout itself, which knows who reads, and keys and values of all
+    tokens."""
 
     layout: Any
-    readers: tuple[Readers, ...]
     key: Tensor
     value: Tensor
 
@@ -97,6 +97,6 @@ def _forward(
         others["position_embeddings"] = tuple(part[:, packed.read_N] for part in others["position_embeddings"])
     if others.get("position_ids") is not None:
         others["position_ids"] = others["position_ids"][:, packed.read_N]
-    reading = Reading(layout=packed, readers=packed.readers, key=found.key, value=found.value)
+    reading = Reading(layout=packed, key=found.key, value=found.value)
     done_1ND = forward(hidden_1TD.index_select(1, packed.read_N), *args, packed=reading, **others)
     return torch.zeros_like(hidden_1TD).index_copy(1, packed.read_N, done_1ND.to(hidden_1TD.dtype))

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import torch
@@ -78,13 +79,13 @@ class Learner:
             if self.rule.ptx_coef:
                 figures |= self._accumulate_ptx(next(ptx), measure_ratio=is_first)
             else:
-                self._sum_gradients(self.policy)
-            self._sum_gradients(self.value)
-        for name, metric, model, optimizer in (
-            ("policy", "ppo/policy_gradient_norm", self.policy, self.policy_optimizer),
-            ("value", "ppo/value_gradient_norm", self.value, self.value_optimizer),
+                self._sum_gradients(self.policy, self._policy_weights)
+            self._sum_gradients(self.value, self._value_weights)
+        for name, metric, weights, optimizer in (
+            ("policy", "ppo/policy_gradient_norm", self._policy_weights, self.policy_optimizer),
+            ("value", "ppo/value_gradient_norm", self._value_weights, self.value_optimizer),
         ):
-            norm = _clip(trainable(model), self.rule.max_grad_norm)
+            norm = _clip(weights, self.rule.max_grad_norm)
             figures[metric] = norm
             if not math.isfinite(norm):
                 raise NonFiniteError(f"the gradient of the {name} is not finite", _tensors(batch, minibatch))
@@ -145,14 +146,14 @@ class Learner:
 
     def _accumulate_ptx(self, text: Episodes, *, measure_ratio: bool) -> Figures:
         """Add γ times the gradient of the pretraining loss to the policy's PPO gradient, over all processes."""
-        parameters = trainable(self.policy)
+        parameters = self._policy_weights
         if measure_ratio:
-            self._sum_gradients(self.policy)
+            self._sum_gradients(self.policy, parameters)
         ppo_gradients = [_gradient(parameter).clone() for parameter in parameters] if measure_ratio else []
         if measure_ratio:
             self.policy_optimizer.zero_grad(set_to_none=True)
         loss = self._backward_text(text)
-        self._sum_gradients(self.policy)
+        self._sum_gradients(self.policy, parameters)
         figures = {"ppo/ptx_loss": loss}
         if measure_ratio:
             ptx_norm = _norm([_gradient(parameter) for parameter in parameters])
@@ -175,10 +176,18 @@ class Learner:
             total += float(loss.detach()) if factor else 0.0
         return self.processes.sum(total)
 
-    def _sum_gradients(self, model: Any) -> None:
+    def _sum_gradients(self, model: Any, weights: Parameters) -> None:
         """Those of a sharded model are sums over the processes already."""
         if not sharding.is_sharded(model):
-            self.processes.sum_gradients(trainable(model))
+            self.processes.sum_gradients(weights)
+
+    @cached_property
+    def _policy_weights(self) -> Parameters:
+        return trainable(self.policy)
+
+    @cached_property
+    def _value_weights(self) -> Parameters:
+        return trainable(self.value)
 
 
 @torch.no_grad()
@@ -190,16 +199,15 @@ def update_average(average: Parameters, current: Parameters, *, decay: float) ->
 
 def _clip(parameters: Parameters, max_norm: float) -> float:
     """Scale the gradients down to `max_norm` (0: never) and give the norm they had."""
-    norm = _norm([_gradient(parameter) for parameter in parameters])
+    found = torch.nn.utils.get_total_norm([_gradient(parameter) for parameter in parameters])
+    norm = float(sharding.whole(found))
     if max_norm and math.isfinite(norm) and norm > max_norm:
-        for parameter in parameters:
-            _gradient(parameter).mul_(max_norm / norm)
+        torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, found)
     return norm
 
 
 def _norm(gradients: Parameters) -> float:
-    norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
-    return float(sharding.whole(torch.linalg.vector_norm(norms)))
+    return float(sharding.whole(torch.nn.utils.get_total_norm(gradients)))
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ D head size (or hidden size, for hidden states). Masks are boolean and True mean
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import torch
@@ -51,19 +52,47 @@ class Group:
     is_token_GW: Tensor | None = None  # None: all are
 
 
+@dataclass(frozen=True)
+class Padded:
+    """The rows beside each other, for attention that goes neither row by row nor through the flash kernel: laid out
+    when it is asked for."""
+
+    lengths: tuple[int, ...]
+    device: Any
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Rows of about the same length each."""
+        return self._laid_out[0]
+
+    @property
+    def back_T(self) -> Tensor | None:  # noqa: N802
+        """Where each token's output stands in the groups' outputs, one after the other; None: where it stood."""
+        return self._laid_out[1]
+
+    @cached_property
+    def _laid_out(self) -> tuple[tuple[Group, ...], Tensor | None]:
+        return _groups(self.lengths, self.device)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """Where rows stand in the packed row: row b is the `lengths[b]` tokens from `starts_B[b]`."""
 
     lengths: tuple[int, ...]
     starts_B: Tensor
-    groups: tuple[Group, ...]
-    back_T: Tensor | None  # where each token's output stands in the groups' outputs, one after the other
+    padded: Padded
     read_N: Tensor | None = None  # the tokens whose last hidden states are wanted; None: all
-    readers: tuple[Readers, ...] = ()  # of each group
     flash: flash_rows.Flash | None = None  # on a GPU
+    flash_readers: flash_rows.Readers | None = None  # the same where only the N tokens look
     rows: tuple[Row, ...] = ()  # on a CPU, unless a row is too long
-    reading_rows: tuple[Row, ...] = ()  # the same where only the N tokens look
+    reading_rows: tuple[Row, ...] = ()
+
+    @cached_property
+    def readers(self) -> tuple[Readers, ...]:
+        """Who reads in each padded group."""
+        assert self.read_N is not None  # noqa: S101  # somebody reads
+        return _readers(self.padded.groups, self.read_N, num_tokens=sum(self.lengths))
 
 
 def enable(model: Any) -> None:
@@ -161,32 +190,13 @@ def layout_of(lengths: Sequence[int], *, device: Any = "cpu") -> Layout:
     if not lengths or min(lengths) < 1:
         raise ValueError("a packed row has no token")
     lengths_B = torch.tensor(lengths)
-    starts_B = lengths_B.cumsum(0) - lengths_B
-    known: dict[str, Any] = {
-        "lengths": tuple(lengths),
-        "starts_B": starts_B.to(device),
-        "rows": rows_of(lengths) if torch.device(device).type == "cpu" else (),
-        "flash": flash_rows.of_rows(lengths, device=device) if torch.device(device).type == "cuda" else None,
-    }
-    if len(set(lengths)) == 1:
-        group = Group(num_rows=len(lengths), width=lengths[0], gather_GW=None)
-        return Layout(groups=(group,), back_T=None, **known)
-    groups, kept, offset = [], [], 0
-    for rows in _alike(lengths):
-        width = max(lengths[row] for row in rows)
-        within_GW = torch.minimum(torch.arange(width), lengths_B[rows][:, None] - 1)
-        is_token_GW = torch.arange(width) < lengths_B[rows][:, None]
-        gather_GW = starts_B[rows][:, None] + within_GW
-        group = Group(
-            num_rows=len(rows), width=width, gather_GW=gather_GW.to(device), is_token_GW=is_token_GW.to(device)
-        )
-        groups.append(group)
-        kept.append((gather_GW[is_token_GW], offset + is_token_GW.flatten().nonzero().squeeze(1)))
-        offset += len(rows) * width
-    back_T = torch.empty(sum(lengths), dtype=torch.long)
-    for tokens, places in kept:
-        back_T[tokens] = places
-    return Layout(groups=tuple(groups), back_T=back_T.to(device), **known)
+    return Layout(
+        lengths=tuple(lengths),
+        starts_B=(lengths_B.cumsum(0) - lengths_B).to(device),
+        padded=Padded(tuple(lengths), device),
+        flash=flash_rows.of_rows(lengths, device=device) if flash_rows.is_for(device) else None,
+        rows=rows_of(lengths) if torch.device(device).type == "cpu" else (),
+    )
 
 
 def packed_attention(
@@ -241,14 +251,15 @@ def _from_all(
         return flash_rows.attend(flash, query, key, value, scaling=scaling)
     tokens = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
     outputs = []
-    for group in packed.groups:
+    for group in packed.padded.groups:
         query_GW, key_GW, value_GW = (_laid_out(tensor, group) for tensor in tokens)
         key_GW, value_GW = (for_all_heads(tensor, query_GW) for tensor in (key_GW, value_GW))
         mask = _window_mask(group.width, window, query.device)
         found = attend(query_GW, key_GW, value_GW, mask, scaling=scaling, softcap=softcap)
         outputs.append(found.transpose(1, 2).flatten(0, 1))
     joined = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-    return (joined if packed.back_T is None else joined.index_select(0, packed.back_T))[None]
+    back_T = packed.padded.back_T
+    return (joined if back_T is None else joined.index_select(0, back_T))[None]
 
 
 def _from_readers(
@@ -259,9 +270,12 @@ def _from_readers(
     if is_possible(rows, query, window=window, softcap=softcap):
         key, value = (for_all_heads(tensor, query) for tensor in (reading.key, reading.value))
         return attend_rows(query, key, value, rows, scaling=scaling)
+    flash, readers = reading.layout.flash, reading.layout.flash_readers
+    if flash and readers and flash_rows.knows(flash, query, reading.key, window=window, softcap=softcap):
+        return flash_rows.attend_readers(readers, query, reading.key, reading.value, scaling=scaling)
     query_NHD, key_THD, value_THD = (tensor[0].transpose(0, 1) for tensor in (query, reading.key, reading.value))
     outputs, own = [], []
-    for group, some in zip(reading.layout.groups, reading.readers, strict=True):
+    for group, some in zip(reading.layout.padded.groups, reading.layout.readers, strict=True):
         if not len(some.own_N):
             continue
         query_GR = query_NHD[some.gather_GR].transpose(1, 2)
@@ -275,16 +289,44 @@ def _from_readers(
 
 def _read_at(layout: Layout, read_N: Tensor) -> Layout:
     """The same rows, of which these tokens alone are read; different ones, in rising order."""
-    reading_rows = rows_of(layout.lengths, read_N) if layout.rows else ()
-    return replace(layout, read_N=read_N, readers=_readers(layout, read_N), reading_rows=reading_rows)
+    return replace(
+        layout,
+        read_N=read_N,
+        flash_readers=flash_rows.of_readers(layout.lengths, read_N) if layout.flash else None,
+        reading_rows=rows_of(layout.lengths, read_N) if layout.rows else (),
+    )
 
 
-def _readers(layout: Layout, read_N: Tensor) -> tuple[Readers, ...]:
+def _groups(lengths: Sequence[int], device: Any) -> tuple[tuple[Group, ...], Tensor | None]:
+    """Padded groups of the rows, and where in their outputs each token stands."""
+    if len(set(lengths)) == 1:
+        return (Group(num_rows=len(lengths), width=lengths[0], gather_GW=None),), None
+    lengths_B = torch.tensor(lengths)
+    starts_B = lengths_B.cumsum(0) - lengths_B
+    groups, kept, offset = [], [], 0
+    for rows in _alike(lengths):
+        width = max(lengths[row] for row in rows)
+        within_GW = torch.minimum(torch.arange(width), lengths_B[rows][:, None] - 1)
+        is_token_GW = torch.arange(width) < lengths_B[rows][:, None]
+        gather_GW = starts_B[rows][:, None] + within_GW
+        group = Group(
+            num_rows=len(rows), width=width, gather_GW=gather_GW.to(device), is_token_GW=is_token_GW.to(device)
+        )
+        groups.append(group)
+        kept.append((gather_GW[is_token_GW], offset + is_token_GW.flatten().nonzero().squeeze(1)))
+        offset += len(rows) * width
+    back_T = torch.empty(sum(lengths), dtype=torch.long)
+    for tokens, places in kept:
+        back_T[tokens] = places
+    return tuple(groups), back_T.to(device)
+
+
+def _readers(groups: Sequence[Group], read_N: Tensor, *, num_tokens: int) -> tuple[Readers, ...]:
     """Who reads in each group; `read_N` are different tokens of the packed row."""
-    number_T = torch.full((sum(layout.lengths),), -1, device=read_N.device)
+    number_T = torch.full((num_tokens,), -1, device=read_N.device)
     number_T[read_N] = torch.arange(len(read_N), device=read_N.device)
     found = []
-    for group in layout.groups:
+    for group in groups:
         number_GW = number_T.view(group.num_rows, -1) if group.gather_GW is None else number_T[group.gather_GW]
         is_token_GW = torch.ones_like(number_GW, dtype=torch.bool) if group.is_token_GW is None else group.is_token_GW
         found.append(last_layer.readers(torch.where(is_token_GW, number_GW, -1)))

@@ -146,17 +146,18 @@ def difference(
     attention_of: Callable[..., Tensor],
     dtype: torch.dtype,
     *,
+    plain: Callable[..., Tensor] | None = None,
     heads: tuple[int, int, int] = (2, 2, 16),
     device: Any = "cpu",
 ) -> float:
     """How far the attention of `SAMPLE` and its gradients lie from plain masked attention in fp64: of the token that is
     furthest off, relative to the usual size of a token's numbers.
 
-    `attention_of` takes query, key and value [1, H, T, D] and gives [1, H, T, D]. `heads`: those of queries, those of
-    keys, and their size.
+    `attention_of` takes query, key and value [1, H, T, D] and gives [1, H, T, D]. `plain`: what it shall be, when the
+    tokens are not the tree of `SAMPLE`. `heads`: those of queries, those of keys, and their size.
     """
     ours = _sample_of(attention_of, dtype, heads, device)
-    reference = _sample_of(_masked, torch.float64, heads, device)
+    reference = _sample_of(plain or _masked, torch.float64, heads, device)
     return max(_furthest(one.double() - other, other) for one, other in zip(ours, reference, strict=True))
 
 
