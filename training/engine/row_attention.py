@@ -69,6 +69,7 @@ class _Attention(torch.autograd.Function):
         query, key, value, *kept = ctx.saved_tensors
         to_query, to_key, to_value = (_like(tensor) for tensor in (query, key, value))
         looking, seen = _lengths(ctx.rows)
+        nothing = query.new_zeros((1, 1, 1))
         for query_HRD, key_HWD, value_HWD, given_HRD, shares_HRW, its_query, its_key, its_value in zip(
             _by_row(query, looking),
             _by_row(key, seen),
@@ -80,12 +81,11 @@ class _Attention(torch.autograd.Function):
             _by_row(to_value, seen),
             strict=True,
         ):
-            its_value.copy_(shares_HRW.mT @ given_HRD)
-            to_shares = given_HRD @ value_HWD.mT
+            its_value.copy_(torch.bmm(shares_HRW.mT, given_HRD))
+            to_shares = torch.baddbmm(nothing, given_HRD, value_HWD.mT, beta=0, alpha=ctx.scale)
             to_scores = torch.ops.aten._softmax_backward_data(to_shares, shares_HRW, -1, shares_HRW.dtype)
-            to_scores *= ctx.scale
-            its_query.copy_(to_scores @ key_HWD)
-            its_key.copy_(to_scores.mT @ query_HRD)
+            its_query.copy_(torch.bmm(to_scores, key_HWD))
+            its_key.copy_(torch.bmm(to_scores.mT, query_HRD))
         return to_query, to_key, to_value, None, None
 
 
@@ -104,7 +104,7 @@ def _forward(
     ):
         scores_HRW = torch.baddbmm(unseen_RW.to(query.dtype), query_HRD, key_HWD.mT, alpha=scale)
         shares_HRW = scores_HRW.softmax(dim=-1)
-        its_output.copy_(shares_HRW @ value_HWD)
+        its_output.copy_(torch.bmm(shares_HRW, value_HWD))
         if keep_in is not None:
             keep_in.append(shares_HRW)
     return output.transpose(1, 2)
