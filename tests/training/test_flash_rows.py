@@ -131,7 +131,7 @@ def test_readers_see_what_all_tokens_of_the_row_would_see_there(read: str) -> No
     torch.testing.assert_close(found, everybody[:, read_N], rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("read", [[1, 2, 9], [1, 4, 9], [1, 3, 4, 9], [1, 2, 4, 8], [0, 2, 3, 4, 10]])
+@pytest.mark.parametrize("read", [[1, 2, 9], [1, 2, 3, 4], [1, 4, 9], [1, 3, 4, 9], [1, 2, 4, 8], [0, 2, 3, 4, 10]])
 def test_readers_that_are_not_the_last_of_every_row_go_another_way(read: list[int]) -> None:
     assert flash_rows.of_readers(LENGTHS, torch.tensor(read)) is None
 

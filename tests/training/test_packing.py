@@ -124,6 +124,13 @@ def test_a_reader_of_a_row_that_sees_one_token_too_many_would_be_noticed(monkeyp
     assert largest_difference("gpt2") > 1e-3
 
 
+@pytest.mark.parametrize("way", ["as a GPU does"], indirect=True)
+@pytest.mark.usefixtures("all_in_fp64", "way")
+def test_what_the_kernel_takes_is_not_laid_out_for_padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(packing.Padded, "_laid_out")
+    assert largest_difference("gpt2") < 1e-12
+
+
 @pytest.mark.usefixtures("all_in_fp64")
 def test_a_row_that_is_too_long_a_window_and_another_precision_go_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []

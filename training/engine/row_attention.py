@@ -69,7 +69,6 @@ class _Attention(torch.autograd.Function):
         query, key, value, *kept = ctx.saved_tensors
         to_query, to_key, to_value = (_like(tensor) for tensor in (query, key, value))
         looking, seen = _lengths(ctx.rows)
-        nothing = query.new_zeros((1, 1, 1))
         for query_HRD, key_HWD, value_HWD, given_HRD, shares_HRW, its_query, its_key, its_value in zip(
             _by_row(query, looking),
             _by_row(key, seen),
@@ -82,7 +81,7 @@ class _Attention(torch.autograd.Function):
             strict=True,
         ):
             its_value.copy_(torch.bmm(shares_HRW.mT, given_HRD))
-            to_shares = torch.baddbmm(nothing, given_HRD, value_HWD.mT, beta=0, alpha=ctx.scale)
+            to_shares = torch.empty_like(shares_HRW).baddbmm_(given_HRD, value_HWD.mT, beta=0, alpha=ctx.scale)
             to_scores = torch.ops.aten._softmax_backward_data(to_shares, shares_HRW, -1, shares_HRW.dtype)
             its_query.copy_(torch.bmm(to_scores, key_HWD))
             its_key.copy_(torch.bmm(to_scores.mT, query_HRD))
