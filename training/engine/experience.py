@@ -28,8 +28,8 @@ NUM_COMPARED: Final = 4
 """Rows of an iteration whose score is computed again with padding on the other side."""
 
 JUDGED_TOGETHER: Final = 4
-"""Times the tokens of a micro-batch that reference, value and reward model read in one pass: without a graph that takes
-less memory than learning from the micro-batch. A GPU takes longer to start a small model than to compute it: four of
+"""Times the tokens of a micro-batch that reference, value and reward model read in one pass. Without a graph that takes
+no more memory than learning from the micro-batch. A GPU takes longer to start a small model than to compute it: four of
 0.1B judged 256 episodes in 77 ms at once, in 256 ms as four micro-batches (H200)."""
 
 Plan = list[list[Tensor]]

@@ -130,7 +130,7 @@ def of_readers(lengths: Sequence[int], read_N: Tensor) -> Readers | None:
     size_B = count_B + is_missing_B
     if not torch.equal(first_B, read_N[count_B.cumsum(0) - count_B]) or not torch.equal(first_B + size_B, ends_B):
         return None
-    source_Q = torch.arange(len(read_N)).repeat_interleave(_twice(count_B, is_missing_B))
+    source_Q = torch.arange(len(read_N)).repeat_interleave(_times_asked(count_B, is_missing_B))
     is_kept_Q = torch.ones(len(source_Q), dtype=torch.bool)
     is_kept_Q[(size_B.cumsum(0) - 1)[is_missing_B]] = False
     seen = _own(lengths, device)
@@ -288,7 +288,7 @@ def _shape(sequences: Sequences) -> tuple[Tensor, Tensor, int, int]:
     return sequences.ends_looking, sequences.ends_seen, at_least_two, sequences.longest_seen
 
 
-def _twice(count_B: Tensor, is_missing_B: Tensor) -> Tensor:
+def _times_asked(count_B: Tensor, is_missing_B: Tensor) -> Tensor:
     """How often each reader is a query, [N]: the last one of a row twice where the row's end is missing."""
     times_N = torch.ones(int(count_B.sum()), dtype=torch.long)
     times_N[count_B.cumsum(0) - 1] += is_missing_B
