@@ -160,6 +160,8 @@ def _ppo(name: str, *, recomputes: bool) -> Step:
     for model in (policy, reward):
         packing.enable(model)
     judges = ppo._twins(config, policy, reward)
+    for model in (judges.reference, judges.reward):
+        models.store_as_computed(model, compute)
     average = [parameter.detach().clone() for parameter in trainable(judges.policy)]
     setup = ppo_iteration.Setup(
         config=config,

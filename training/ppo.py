@@ -223,6 +223,9 @@ def _judges(
     if sharding.will_shard(processes):
         for model in (judges.policy, judges.value, judges.reference, judges.reward):
             sharding.place(model, compute, processes)
+    elif not config.lora_rank:
+        for model in (judges.reference, judges.reward):
+            models.store_as_computed(model, compute)
     where = f"{compute.device}, {processes}" + (", sharded by FSDP" if sharding.is_sharded(policy) else "")
     log.say(f"policy: {models.describe(policy)}; value: {models.describe(judges.value)}; on {where}")
     return judges

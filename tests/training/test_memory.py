@@ -23,6 +23,7 @@ from training.engine.text import byte_text
 
 SMALL = Shape(
     num_parameters=1000,
+    in_matrices=700,
     num_layers=2,
     width=10,
     inner=40,
@@ -83,7 +84,13 @@ def test_adapters_need_gradients_and_moments_of_their_own_alone() -> None:
 
 def test_ppo_has_four_models_two_of_which_learn_and_with_adapters_two_models() -> None:
     full = needed(SMALL, Plan(stage="ppo", tokens=100, scored=60))
-    assert (full.weights, full.gradients, full.optimizer, full.average) == (16_000, 8000, 16_000, 4000)
+    assert (full.weights, full.gradients, full.optimizer, full.average) == (
+        8000 + 2 * (4 * 1000 - 2 * 700),  # the matrices of the frozen ones in bf16
+        8000,
+        16_000,
+        4000,
+    )
+    assert needed(SMALL, Plan(stage="ppo", tokens=100, scored=60, is_bf16=False)).weights == 16_000
     shared = needed(SMALL, Plan(stage="ppo", tokens=100, scored=60, lora_rank=3))
     assert shared.weights == 2 * 4 * (1000 + 900)
     assert shared.average == 4 * 900

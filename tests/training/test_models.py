@@ -10,9 +10,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+from tests.training.test_tree import CONFIGS
 from training.contract.configs import ConfigError
-from training.engine import models
-from training.engine.scoring import end_rewards, episodes
+from training.engine import memory, models
+from training.engine.attention import FAMILIES
+from training.engine.device import Compute
+from training.engine.scoring import end_rewards, episodes, response_logprobs
 from training.engine.text import byte_text, load_text
 
 TEXT = byte_text()
@@ -139,3 +142,32 @@ def test_rows_longer_than_the_model_are_a_config_error() -> None:
 def test_a_missing_folder_is_an_error_without_the_network(tmp_path: Path) -> None:
     with pytest.raises(models.ModelError):
         models.load_policy(str(tmp_path), TEXT)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_frozen_model_stored_as_it_is_computed_says_the_same_to_the_last_bit(family: str) -> None:
+    batch = episodes([[5, 6], [7]], [[8, 9, 10], [11]], pad_token_id=TEXT.pad_id)
+    compute = Compute(torch.device("cpu"), torch.bfloat16)
+    for kind, ask in ((AutoModelForCausalLM, _logprobs), (AutoModelForSequenceClassification, end_rewards)):
+        torch.manual_seed(0)
+        model = kind.from_config(CONFIGS[family]())
+        model.config.pad_token_id = TEXT.pad_id
+        model.eval().requires_grad_(False)
+        before = sum(parameter.nbytes for parameter in model.parameters())
+        with compute.autocast():
+            expected = ask(model, batch)
+            models.store_as_computed(model, compute)
+            found = ask(model, batch)
+        assert torch.equal(found, expected)
+        in_matrices = memory.shape_of(model).in_matrices
+        assert before - sum(parameter.nbytes for parameter in model.parameters()) == 2 * in_matrices > 0
+
+
+def test_under_fp32_a_frozen_model_is_stored_as_it_was() -> None:
+    model = tiny()
+    models.store_as_computed(model, Compute(torch.device("cpu"), torch.float32))
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def _logprobs(model: Any, batch: Any) -> torch.Tensor:
+    return response_logprobs(model, batch, temperature=1.0)

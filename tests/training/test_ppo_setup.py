@@ -67,13 +67,23 @@ def test_dropout_is_off_in_policy_and_reward_model_whatever_their_configs_say(wo
     assert curve(tmp_path / "wet") == curve(tmp_path / "dry")
 
 
-def test_weights_are_fp32_when_the_forward_pass_is_bf16_and_the_ratio_still_starts_at_one(
-    world: World, tmp_path: Path
+def test_weights_that_learn_are_fp32_when_the_forward_pass_is_bf16_and_the_ratio_still_starts_at_one(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    judge, stored = experience.judge, {}
+
+    def watched(models: experience.Models, *args: Any, **named: Any) -> experience.Judgement:
+        for name, model in vars(models).items():
+            stored[name] = {parameter.dtype for parameter in model.transformer.h.parameters() if parameter.dim() == 2}
+        return judge(models, *args, **named)
+
+    monkeypatch.setattr(experience, "judge", watched)
     assert run("ppo", world.ppo | {"precision": "bf16", "num_episodes": 16}, tmp_path / "run") == 0
     state = load_file(tmp_path / "run" / "checkpoints" / "step-00000002" / "tensors.safetensors")
     kinds = {tensor.dtype for name, tensor in state.items() if name.startswith(("/policy/", "/value/", "/average/"))}
     assert kinds == {torch.float32}
+    assert stored["policy"] == stored["value"] == {torch.float32}
+    assert stored["reference"] == stored["reward"] == {torch.bfloat16}
     published = load_file(tmp_path / "run" / "outputs" / "model" / "model.safetensors")
     assert {tensor.dtype for tensor in published.values()} == {torch.float32}
     values = [values for _, values in curve(tmp_path / "run")]

@@ -29,11 +29,13 @@ LOGIT_BYTES: Final = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What of a model decides its memory. `heads` is the width of all `num_heads` attention heads, `normed_heads` that
-    of those which have a norm of their own (queries and keys of Qwen 3 and Gemma 3), `adapter_width` is
-    Σ (inputs + outputs) over the linear layers of its body."""
+    """What of a model decides its memory. `in_matrices` is how many of its parameters the linear layers of its body
+    have, with the unembedding where that is not the embedding. `heads` is the width of all `num_heads` attention heads,
+    `normed_heads` that of those which have a norm of their own (queries and keys of Qwen 3 and Gemma 3),
+    `adapter_width` is Σ (inputs + outputs) over the linear layers of its body."""
 
     num_parameters: int
+    in_matrices: int
     num_layers: int
     width: int
     inner: int
@@ -90,8 +92,12 @@ def shape_of(model: Any) -> Shape:
     head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
     key_heads = getattr(config, "num_key_value_heads", None) or heads
     names = [name for name, _ in model.named_modules()]
+    linear = [module for module in model.base_model.modules() if _is_linear(module)]
+    head = model.get_output_embeddings()
+    is_tied = head is None or head.weight is model.get_input_embeddings().weight
     return Shape(
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        in_matrices=sum(_num_parameters(module) for module in (*linear, *(() if is_tied else (head,)))),
         num_layers=config.num_hidden_layers,
         width=config.hidden_size,
         inner=inner,
@@ -100,20 +106,22 @@ def shape_of(model: Any) -> Shape:
         normed_heads=head_size * (heads + key_heads) if any(name.endswith("q_norm") for name in names) else 0,
         is_gated=any(name.endswith("gate_proj") for name in names),
         vocabulary=config.vocab_size,
-        adapter_width=sum(sum(module.weight.shape) for module in model.base_model.modules() if _is_linear(module)),
+        adapter_width=sum(sum(module.weight.shape) for module in linear),
     )
 
 
 def needed(shape: Shape, plan: Plan) -> Memory:
     """What a run of `plan` needs on each of its processes. PPO learns two models, one after the other, and keeps two
-    frozen ones; with adapters the frozen ones are the same weights."""
+    frozen ones, whose matrices are stored as they are computed with; with adapters the frozen ones are the same
+    weights."""
     num_models = 2 if plan.stage == "ppo" else 1
     num_frozen = 2 if plan.stage == "ppo" and not plan.lora_rank else 0
     adapters = plan.lora_rank * shape.adapter_width
     learned = adapters if plan.lora_rank else shape.num_parameters
+    frozen = FP32 * shape.num_parameters - ((FP32 - BF16) * shape.in_matrices if plan.is_bf16 else 0)
     scored = 0 if plan.stage == "reward" else min(plan.scored, CHUNK_TOKENS)
     return Memory(
-        weights=FP32 * ((num_models + num_frozen) * shape.num_parameters + num_models * adapters),
+        weights=num_models * FP32 * (shape.num_parameters + adapters) + num_frozen * frozen,
         gradients=num_models * FP32 * learned,
         optimizer=num_models * 2 * FP32 * learned,
         average=FP32 * learned if plan.stage == "ppo" else 0,
@@ -165,6 +173,10 @@ def _keys_and_values_per_token(shape: Shape, *, is_bf16: bool) -> int:
     norms = 2 * FP32 * shape.width + 2 * FP32 * max(0, shape.normed_heads - shape.heads)
     read = 2 * BF16 * shape.width if is_bf16 else FP32 * shape.width
     return norms + read + 2 * small * shape.heads
+
+
+def _num_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters(recurse=False))
 
 
 def _is_linear(module: Any) -> bool:
