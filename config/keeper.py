@@ -3,9 +3,11 @@
     python -m config.keeper postgres FOLDER [--fresh]
 
 A keeper runs one server as its child for as long as anybody uses it, starts it again when it dies, and stops it after
-its last user. Who is who is told by two locks, which the kernel lets go of when a process ends, however it ends:
+its last user. Who is who is told by three locks, which the kernel lets go of when a process ends, however it ends:
 
-    FOLDER/lock       held by the keeper; free means that nobody keeps this server, whatever state.json says
+    FOLDER/lock       held by the keeper, so that there is one
+    FOLDER/kept       held by the keeper once it has removed what an earlier one left; free means that nobody keeps this
+                      server, whatever state.json says
     FOLDER/users      shared by every user; the keeper waits for it in vain until the last user is gone
     FOLDER/state.json address of the running server, removed before it is stopped
     FOLDER/data/      the server's files      FOLDER/password   mode 0600      FOLDER/server.log
@@ -35,7 +37,6 @@ LONGEST_PAUSE = 5.0  # between two tries to start a server that keeps dying
 def keep(server: Server) -> None:
     """Start the server and keep it up until its last user is gone or somebody tells this process to end."""
     state = server.folder / "state.json"
-    state.unlink(missing_ok=True)
     enough = threading.Event()
     for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(sig, lambda *_: enough.set())
@@ -53,26 +54,29 @@ def keep(server: Server) -> None:
 
 @contextmanager
 def only_keeper(folder: Path) -> Iterator[bool]:
-    """Yield True holding FOLDER/lock, or False when another keeper has brought the server up in the meantime."""
+    """Yield True with both locks of a keeper, or False when another one has brought the server up in the meantime."""
     with open(folder / "lock", "a") as lock:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # its holder starts, runs or stops the server; or looks whether anybody does
+            except BlockingIOError:  # its holder starts, runs or stops the server
                 if is_kept(folder) and (folder / "state.json").exists():
                     break
                 time.sleep(0.05)
             else:
-                yield True
+                (folder / "state.json").unlink(missing_ok=True)  # before anybody could believe it
+                with open(folder / "kept", "a") as kept:
+                    fcntl.flock(kept, fcntl.LOCK_EX)
+                    yield True
                 return
         yield False
 
 
 def is_kept(folder: Path) -> bool:
     try:
-        with open(folder / "lock") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with open(folder / "kept") as kept:
+            fcntl.flock(kept, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except FileNotFoundError:

@@ -1,5 +1,6 @@
 """Postgres and the broker for a machine that has neither: they come, are shared, survive and go."""
 
+import fcntl
 import json
 import os
 import pwd
@@ -202,6 +203,18 @@ class TestDying:
             state = {"url": "postgresql://stale", "port": stranger.getsockname()[1], "keeper": os.getpid()}
             (embedded.folder("postgres") / "state.json").write_text(json.dumps(state))
             assert embedded.python(ASK_BOTH) == "postgres 18 True"
+
+    def test_a_keeper_that_has_only_begun_does_not_stand_for_what_the_one_before_it_left(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as stranger, open(tmp_path / "lock", "w") as lock:
+            state = {"url": "postgresql://stale", "port": stranger.getsockname()[1], "keeper": os.getpid()}
+            (tmp_path / "state.json").write_text(json.dumps(state))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert embedded_module._running(tmp_path) is None
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            with keeper.only_keeper(tmp_path) as is_alone:
+                assert is_alone
+                assert keeper.is_kept(tmp_path)
+                assert not (tmp_path / "state.json").exists()
 
     def test_a_stranger_with_the_number_of_the_old_postmaster_is_no_hindrance(self, embedded: Embedded) -> None:
         embedded.python("pass")
