@@ -21,13 +21,13 @@ from live.pages import Page, Seen  # noqa: E402
 @pytest.mark.browser
 def test_rows_reach_pages_and_a_browsers_pixels(tmp_path: Path) -> None:
     written = tmp_path / "live.json"
-    small = ["--pages", "4", "--runs", "2", "--seconds", "6"]
+    small = ["--pages", "4", "--runs", "2", "--seconds", "12"]
     command = [sys.executable, "benchmarks/live_metrics.py", *small, "--json", str(written)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     found = json.loads(written.read_text())
     assert (found["wrong"], found["errors"]) == ([], {})
-    assert found["arrival_ms"]["n"] > 20  # of some 240, on a machine that keeps up
+    assert found["arrival_ms"]["n"] > 100  # of some 480, on a machine that keeps up
     assert found["pixels_newest_ms"]["n"] > 0
     assert found["requests_per_second"] > 0
 
