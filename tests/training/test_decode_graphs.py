@@ -16,8 +16,9 @@ PROMPTS = [[5 + number] * (3 + 11 * number) for number in range(9)]
 NUM_TOKENS = 90  # prompts and responses cross the first 128 places
 
 
-def small(family: str = "gpt2") -> Any:
+def small(family: str = "gpt2", num_layers: int = 0) -> Any:
     config = CONFIGS[family]()
+    config.num_hidden_layers = num_layers or config.num_hidden_layers
     config.vocab_size, config.pad_token_id, config.eos_token_id = len(TEXT), TEXT.pad_id, TEXT.end_id
     setattr(config, "n_positions" if family == "gpt2" else "max_position_embeddings", 256)
     torch.manual_seed(3)
@@ -60,6 +61,18 @@ def test_steps_of_fixed_shape_say_what_the_growing_cache_says(family: str) -> No
         assert len(set(wanted.lengths_B.tolist())) > 3
         assert_same(answers(model, graphs, prompts=prompts, seed=seed), wanted)
     assert graphs.refused == ""
+
+
+@pytest.mark.parametrize(("num_layers", "tolerance"), [(2, 1e-3), (48, 2e-3)])
+def test_deep_models_may_round_more(num_layers: int, tolerance: float) -> None:
+    model, said = small(num_layers=num_layers), []
+    graphs = DecodeGraphs(model, say=said.append, captures=False)
+    answers(model, graphs)
+    logits = torch.ones(4, 9)
+    graphs.compare(logits * (1 + 0.9 * tolerance), logits)
+    assert said == []
+    graphs.compare(logits * (1 + 1.1 * tolerance), logits)
+    assert f"by {1.1 * tolerance:.1e}" in graphs.refused
 
 
 def test_rows_that_end_make_the_step_smaller(monkeypatch: pytest.MonkeyPatch) -> None:

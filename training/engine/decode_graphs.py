@@ -30,7 +30,10 @@ FEWEST_ROWS: Final = 8
 KEPT_SHARE: Final = 16
 """What is kept between rollouts takes less than 1/16 of the GPU's memory."""
 TOLERANCES: Final = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 3e-2, torch.float16: 1e-2}
-"""Relative, of the logits of one step: rounding stays below it (tf32 for fp32), a wrong mask or place is far above."""
+"""Relative, of the logits of one step of `USUAL_DEPTH` layers: rounding stays below it (tf32 for fp32), a wrong mask or
+place is far above."""
+USUAL_DEPTH: Final = 12
+"""What deeper models round adds up like independent errors: with the root of their layers."""
 
 
 class Steps(Protocol):
@@ -81,7 +84,7 @@ class DecodeGraphs:
         assert self._board is not None  # noqa: S101  # there was a step
         self._is_checked = True
         apart = float((logits_AV.double() - wanted_AV.double()).norm() / wanted_AV.double().norm())
-        if not apart <= TOLERANCES[self._board.dtype]:
+        if not apart <= self._board.tolerance:
             self.refuse(f"the first replayed step differs from the same step without a graph by {apart:.1e}")
 
     def refuse(self, reason: str) -> None:
@@ -167,6 +170,11 @@ class _Board:
         self._place_1 = torch.zeros(1, **whole)
         self._mask_B11T = torch.zeros((num_rows, 1, 1, self.num_places), dtype=torch.bool, device=keys.device)
         self._graphs: dict[tuple[int, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+
+    @property
+    def tolerance(self) -> float:
+        """How far rounding alone may move the logits of a step."""
+        return TOLERANCES[self.dtype] * max(1.0, len(self._blocks) / USUAL_DEPTH) ** 0.5
 
     def fits(self, num_rows: int, num_places: int) -> bool:
         """Can a rollout of this size, with these weights' precision, use it?"""
