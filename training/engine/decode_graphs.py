@@ -174,7 +174,7 @@ class _Board:
     @property
     def tolerance(self) -> float:
         """How far rounding alone may move the logits of a step."""
-        return TOLERANCES[self.dtype] * max(1.0, len(self._blocks) / USUAL_DEPTH) ** 0.5
+        return float(TOLERANCES[self.dtype] * max(1.0, len(self._blocks) / USUAL_DEPTH) ** 0.5)
 
     def fits(self, num_rows: int, num_places: int) -> bool:
         """Can a rollout of this size, with these weights' precision, use it?"""
