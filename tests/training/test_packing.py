@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests.training.test_flash_rows import plain_backward, plain_forward
 from tests.training.test_tree import CONFIGS, TEXT, all_in_fp64  # noqa: F401  # a fixture
@@ -165,6 +166,26 @@ def test_the_last_layer_computes_the_tokens_that_are_read_alone() -> None:
     text = scoring.episodes([[1]] * 2, [[2, 3, 4, 5, 6], [7, 8, 9]], pad_token_id=TEXT.pad_id)
     scoring.response_logprobs(model, text, temperature=1.0)  # 8 of 10 are read: fewer would save nothing
     assert seen[1:] == [10]
+
+
+@pytest.mark.parametrize("family", ["gpt2", "qwen2"])
+def test_the_last_layer_projects_queries_of_what_is_read_and_keys_and_values_of_all(family: str) -> None:
+    model, batch = causal_model(family), some_episodes(0)
+    packing.enable(model)
+    with FlopCounterMode(display=False) as counted:
+        scoring.response_logprobs(model, batch, temperature=1.0)
+    flops = {
+        name.rpartition(".")[2]: sum(found.values())
+        for name, found in counted.get_flop_counts().items()
+        if ".1.attn." in name or ".1.self_attn." in name
+    }
+    width, num_all, num_read = model.config.hidden_size, int(batch.attention_mask_BT.sum()), int(batch.mask_BR.sum())
+    of_queries, of_keys = 2 * num_read * width**2, 2 * num_all * width**2
+    if family == "gpt2":
+        assert flops["c_attn"] == of_queries + 2 * of_keys
+    else:
+        of_keys = of_keys * model.config.num_key_value_heads // model.config.num_attention_heads
+        assert [flops[name] for name in ("q_proj", "k_proj", "v_proj")] == [of_queries, of_keys, of_keys]
 
 
 def test_positions_that_do_not_start_anew_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

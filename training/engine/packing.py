@@ -101,7 +101,7 @@ def enable(model: Any) -> None:
         raise PackingError(reason)
     if model.config._attn_implementation != NAME:
         model.set_attn_implementation(NAME)
-        last_layer.shorten(model)
+        last_layer.shorten(model, argument="packed")
 
 
 def enable_where_possible(model: Any, *, wanted: bool) -> str:

@@ -51,7 +51,7 @@ def _packed(model: Any, prompt_NP: Tensor, mask_NP: Tensor, cache: Any) -> Prefi
     width = mask_NP.shape[1]
     back_P = torch.arange(width, device=mask_NP.device) - width
     place_NP = ((rows.layout.starts_B[:, None] + lengths_N1) + back_P).clamp_min(0)
-    for layer in cache.layers:  # the last one has its last tokens twice, the second time behind all others
+    for layer in cache.layers:
         layer.keys, layer.values = (_padded(tensor, place_NP) for tensor in (layer.keys, layer.values))
     return Prefill(cache=cache, mask_NP=mask_NP, logits_NV=output.logits[0])
 

@@ -17,10 +17,8 @@ Shape legend: T tokens of the packed row, P of a prompt, K branches, R tokens of
 size. Masks are boolean and True means keep.
 """
 
-import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 import torch
@@ -29,33 +27,13 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from training.engine import flash_rows, tree_shared, tree_together
+from training.engine import flash_rows, last_layer, tree_shared, tree_together
 from training.engine.attention import attend, for_all_heads, why_not
 from training.engine.batches import Element
+from training.engine.last_layer import Harvest, Reading
 from training.engine.tree_together import Span, Together, together
 
 NAME: Final = "podium_tree"
-
-
-@dataclass
-class Harvest:
-    """Stands for a tree in the last layer: takes its keys and values, and ends the layer there."""
-
-    key: Tensor | None = None
-    value: Tensor | None = None
-
-
-class _Harvested(Exception):  # noqa: N818  # no error: it ends a layer early
-    """The keys and values are taken; what follows in the layer is not wanted."""
-
-
-@dataclass(frozen=True)
-class Ends:
-    """Stands for a tree in the last layer: the queries are those of the end tokens alone."""
-
-    tree: "Tree"
-    key: Tensor
-    value: Tensor
 
 
 class TreeError(ValueError):
@@ -116,6 +94,11 @@ class Tree:
     together: Together | None = None  # on a GPU: all elements at once
     flash: flash_rows.Flash | None = None  # on a GPU
 
+    @property
+    def read_N(self) -> Tensor:  # noqa: N802
+        """Of the last layer the end tokens alone are read."""
+        return self.ends_N
+
 
 def enable(model: Any) -> None:
     """Let the model's attention layers find `tree_attention`; plain rows are read as before. Raises TreeError."""
@@ -123,8 +106,7 @@ def enable(model: Any) -> None:
         raise TreeError(reason)
     if model.config._attn_implementation != NAME:
         model.set_attn_implementation(NAME)
-        layers = model.base_model.h if hasattr(model.base_model, "h") else model.base_model.layers
-        layers[-1].forward = partial(_last_layer, layers[-1].forward)
+        last_layer.shorten(model, argument="tree")
 
 
 def plant(elements: Sequence[Element], *, device: Any = "cpu", at_once: bool | None = None) -> Tree:
@@ -181,7 +163,7 @@ def tree_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    tree: Tree | Harvest | Ends | None = None,
+    tree: Tree | Harvest | Reading | None = None,
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -197,22 +179,21 @@ def tree_attention(
     if dropout:
         raise TreeError("attention dropout must be off: rows and trees would drop different things")
     if isinstance(tree, Harvest):
-        tree.key, tree.value = key, value
-        raise _Harvested
+        last_layer.harvest(tree, key, value)
     flash = tree.flash if isinstance(tree, Tree) else None
     if flash is not None and flash_rows.knows(flash, query, key, window=sliding_window, softcap=softcap):
         return flash_rows.attend(flash, query, key, value, scaling=scaling), None
-    if isinstance(tree, Ends):
+    if isinstance(tree, Reading):
         key, value = tree.key, tree.value
     key, value = for_all_heads(key, query), for_all_heads(value, query)
     if tree is None:
         capped = attend(query, key, value, attention_mask, scaling=scaling, softcap=softcap)
         return capped.transpose(1, 2), None
     rule: dict[str, Any] = {"scaling": scaling, "window": sliding_window, "softcap": softcap}
-    if isinstance(tree, Ends):
-        if tree.tree.together is not None:
-            return tree_together.from_ends(tree.tree.together, query, key, value, **rule), None
-        return _from_ends(tree.tree, query, key, value, **rule), None
+    if isinstance(tree, Reading):
+        if tree.layout.together is not None:
+            return tree_together.from_ends(tree.layout.together, query, key, value, **rule), None
+        return _from_ends(tree.layout, query, key, value, **rule), None
     if tree.together is not None:
         return tree_together.attention(tree.together, query, key, value, **rule), None
     spans = [part.span for part in tree.parts]
@@ -226,25 +207,6 @@ def tree_attention(
         prompts, branches = ([piece[2 * index + place] for piece in pieces] for place in (0, 1))
         outputs += _part(part, prompts, branches, **rule)
     return torch.cat(outputs)[None], None
-
-
-def _last_layer(
-    forward: Callable[..., Tensor], hidden_1TD: Tensor, *args: Any, tree: Tree | None = None, **others: Any
-) -> Tensor:
-    """A layer after which only the ends are read: the model's own code, once for keys and values, once for the ends."""
-    if tree is None:
-        return forward(hidden_1TD, *args, **others)
-    harvest = Harvest()
-    with contextlib.suppress(_Harvested):
-        forward(hidden_1TD, *args, tree=harvest, **others)
-    assert harvest.key is not None and harvest.value is not None  # noqa: S101, PT018  # the layer has attention
-    if others.get("position_embeddings") is not None:
-        others["position_embeddings"] = tuple(part[:, tree.ends_N] for part in others["position_embeddings"])
-    if others.get("position_ids") is not None:
-        others["position_ids"] = others["position_ids"][:, tree.ends_N]
-    ends_1ND = hidden_1TD.index_select(1, tree.ends_N)
-    done_1ND = forward(ends_1ND, *args, tree=Ends(tree, harvest.key, harvest.value), **others)
-    return torch.zeros_like(hidden_1TD).index_copy(1, tree.ends_N, done_1ND.to(hidden_1TD.dtype))
 
 
 def _from_ends(
