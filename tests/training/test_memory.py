@@ -39,18 +39,18 @@ SMALL = Shape(
 def test_full_training_in_fp32_worked_by_hand() -> None:
     found = needed(SMALL, Plan(stage="sft", tokens=100, scored=60, is_bf16=False))
     # per token and layer: norms and what matrices read 2·(4+4)·10, attention 5·4·10, feed-forward 2·4·40: 680 bytes;
-    # where the last layer is not read: norm and what the matrix reads (4+4)·10, its product 3·4·10: 200 bytes;
+    # where the last layer is not read: norm and what the matrix reads (4+4)·10, keys and values 2·4·10: 160 bytes;
     # the norm behind it: 4·10 bytes
     assert found == Memory(
         weights=4000,
         gradients=4000,
         optimizer=8000,
         average=0,
-        activations=100 * 680 + 100 * 200 + 60 * 680 + 100 * 40,
+        activations=100 * 680 + 100 * 160 + 60 * 680 + 100 * 40,
         logits=60 * 50 * 16,
         update=0,
     )
-    assert found.total == 16_000 + 132_800 + 48_000
+    assert found.total == 16_000 + 128_800 + 48_000
 
 
 def test_attention_by_rows_keeps_who_looks_how_much_at_whom() -> None:
@@ -67,8 +67,8 @@ def test_a_last_layer_that_computes_every_token_counts_whole(changes: dict[str, 
 
 def test_bf16_keeps_copies_of_the_weights_and_halves_what_matrices_read() -> None:
     found = needed(SMALL, Plan(stage="reward", tokens=100, scored=60))
-    # 2·(4+2)·10 + 5·2·10 + 2·2·40 = 380 bytes, where not read (4+2)·10 + 3·2·10 = 120
-    assert found.activations == 100 * 380 + 100 * 120 + 60 * 380 + 100 * 40 + 2000
+    # 2·(4+2)·10 + 5·2·10 + 2·2·40 = 380 bytes, where not read (4+2)·10 + 2·2·10 = 100
+    assert found.activations == 100 * 380 + 100 * 100 + 60 * 380 + 100 * 40 + 2000
     assert found.logits == 0
 
 

@@ -127,13 +127,11 @@ def _attention(
     In place of what is left out stands a single head of zeros, at which nobody looks. Projections of another make
     (adapters around a joint one) compute all, as ever.
     """
-    given = others.get(argument)
-    stand_ins = (
-        _stand_ins(attention, queries=isinstance(given, Reading)) if isinstance(given, Harvest | Reading) else {}
-    )
+    run = others.get(argument)
+    stand_ins = _stand_ins(attention, queries=isinstance(run, Reading)) if isinstance(run, Harvest | Reading) else {}
+    for module, stand_in in stand_ins.items():
+        module.forward = stand_in
     try:
-        for module, stand_in in stand_ins.items():
-            module.forward = stand_in
         found: tuple[Tensor, Tensor | None] = forward(*args, **others)
         return found
     finally:

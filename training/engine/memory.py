@@ -166,10 +166,10 @@ def _activations(shape: Shape, plan: Plan) -> int:
 
 def _keys_and_values_per_token(shape: Shape, *, is_bf16: bool) -> int:
     """Bytes that a last layer keeps per token that is not read: what its keys and values are made of, and they
-    themselves; a plain block makes its queries in the same product."""
+    themselves."""
     small = BF16 if is_bf16 else FP32
     if not shape.is_gated:
-        return (FP32 + small) * shape.width + 3 * small * shape.heads
+        return (FP32 + small) * shape.width + 2 * small * shape.heads
     norms = 2 * FP32 * shape.width + 2 * FP32 * max(0, shape.normed_heads - shape.heads)
     read = 2 * BF16 * shape.width if is_bf16 else FP32 * shape.width
     return norms + read + 2 * small * shape.heads
