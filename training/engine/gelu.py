@@ -5,7 +5,8 @@ pieces that stay in the processor's cache, and the derivative is made beside the
 hand, so that the backward pass is one product. It takes the place of the input, which nothing needs any more. Half of
 1 + tanh u is the logistic function of 2u, which saves an operation and keeps small values exact.
 
-    v(x) = 2 · √(2/π) · (x + 0.044715 x³)     y = x · s     s = 1 / (1 + exp(−v))     y′ = s + x · s · (1 − s) · v′
+    v(x) = a · (x + 0.044715 x³)     a = 2 · √(2/π)     s = 1 / (1 + exp(−v))     y = x · s
+    y′ = s + s · (1 − s) · x · v′    x · v′ = 3 v − 2 a x
 """
 
 import math
@@ -66,14 +67,16 @@ def _value(given: Tensor) -> Tensor:
 def _value_and_derivative(given: Tensor) -> Tensor:
     """The value, and the derivative in place of the input."""
     value, scale = torch.empty_like(given), given.new_tensor(2 * SCALE)
-    square, share = _buffers(given, 2)
+    inner, share = _buffers(given, 2)
     for x, y in zip(_pieces(given), _pieces(value), strict=True):
-        q, s = square[: len(x)], share[: len(x)]
-        torch.mul(x, x, out=q)
-        torch.add(scale, q, alpha=2 * SCALE * CUBE, out=s).mul_(x).sigmoid_()
+        v, s = inner[: len(x)], share[: len(x)]
+        torch.mul(x, x, out=v)
+        torch.add(scale, v, alpha=2 * SCALE * CUBE, out=v).mul_(x)
+        torch.sigmoid(v, out=s)
         torch.mul(x, s, out=y)
-        torch.add(scale, q, alpha=6 * SCALE * CUBE, out=q).mul_(y)
-        torch.addcmul(q, q, s, value=-1, out=x).add_(s)  # in this order: q can be much larger than s
+        torch.add(v, x, alpha=-4 * SCALE / 3, out=x)
+        torch.addcmul(s, s, s, value=-1, out=v)
+        torch.addcmul(s, v, x, value=3, out=x)
     return value
 
 
