@@ -119,7 +119,7 @@ def _forward(
 def _joint(query: Tensor, key: Tensor, value: Tensor) -> Tensor | None:
     """The tensor [T, 3·H·D] of which these three are thirds, as a joint projection makes them; None: of none."""
     whole, given, num_heads = query._base, (query, key, value), query.shape[1]
-    if whole is None or not all(tensor._base is whole and tensor.requires_grad for tensor in given):
+    if whole is None or any(tensor._base is not whole for tensor in given):
         return None
     if not whole.is_contiguous() or whole.shape[-1] != 3 * num_heads * query.shape[3]:
         return None
