@@ -73,7 +73,8 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        given, kept = ctx.saved_tensors[: -len(ctx.rows)], ctx.saved_tensors[-len(ctx.rows) :]
+        saved = ctx.saved_tensors  # read once: recomputed ones are made then
+        given, kept = saved[: -len(ctx.rows)], saved[-len(ctx.rows) :]
         query, key, value = _three(given, ctx.num_heads)
         looking, seen = _lengths(ctx.rows)
         rooms = [_Room(query, looking, 3)] if len(given) == 1 else [_Room(query, looking), _Room(key, seen, 2)]
