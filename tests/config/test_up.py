@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -99,6 +100,8 @@ def test_what_a_killed_supervisor_left_is_stopped_and_strangers_are_not(home: Pa
         return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", label], start_new_session=True)
 
     ours, stranger = sleeper("config.celery:app"), sleeper("stranger")
+    while not (up.command_of(ours.pid) and up.command_of(stranger.pid)):  # for a moment a new program has no name yet
+        time.sleep(0.01)
     (home / "processes.json").write_text(json.dumps([ours.pid, stranger.pid, 4_000_000]))
     up.stop_stale()
     assert ours.wait(5) == -9
