@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 
-import psutil
 import pytest
 import torch
 
@@ -54,13 +53,3 @@ def test_a_core_is_left_to_others_unless_the_environment_decides(monkeypatch: py
 
 def test_freed_memory_can_be_kept_on_any_machine() -> None:
     device.keep_freed_memory()
-
-
-def test_freed_memory_is_given_back_when_asked() -> None:
-    device.keep_freed_memory()
-    resident = psutil.Process().memory_info
-    blocks = [torch.ones(1 << 18) for _ in range(64)]  # 64 MiB
-    held = resident().rss
-    del blocks[::2]  # in pieces, with what is still held between them
-    device.give_back_freed_memory()
-    assert held - resident().rss > 24 << 20

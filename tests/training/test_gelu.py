@@ -1,10 +1,14 @@
 """GELU written out gives the numbers of torch and transformers, value and derivative, whatever the size."""
 
+import copy
+from typing import Any
+
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.activations import GELUTanh, NewGELUActivation
 
-from training.engine import gelu, models
+from training.engine import adapters, gelu, models
 from training.engine.text import byte_text
 
 
@@ -83,3 +87,69 @@ def test_models_have_it_instead_of_those_of_transformers(tmp_path_factory: pytes
         assert not {NewGELUActivation, GELUTanh} & set(kinds)
         tokens = torch.arange(1, 9)[None]
         torch.testing.assert_close(loaded(tokens).logits, model(tokens).logits, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 7, 11), (2, gelu.PIECE * torch.get_num_threads() - 3), (700, 200), (0, 4)])
+def test_a_bias_is_added_first(shape: tuple[int, ...]) -> None:
+    inputs = some_inputs(shape)
+    for frozen in (None, "given", "bias"):
+        bias, other_bias = (torch.linspace(-1, 1, shape[-1], dtype=torch.float64).requires_grad_() for _ in range(2))
+        given, other = (inputs.clone().requires_grad_() for _ in range(2))
+        for tensor in {None: (), "given": (given, other), "bias": (bias, other_bias)}[frozen]:
+            tensor.requires_grad_(False)
+        found = gelu.TanhGELU()(1.0 * given, bias)
+        expected = torch.nn.GELU("tanh")(other + other_bias)
+        torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-13)
+        weights = torch.linspace(-1, 2, expected.numel(), dtype=torch.float64).view_as(expected)
+        (found * weights).sum().backward()
+        (expected * weights).sum().backward()
+        for one, two in ((given.grad, other.grad), (bias.grad, other_bias.grad)):
+            assert (one is None) == (two is None)
+            torch.testing.assert_close(one, two, rtol=1e-12, atol=1e-12) if one is not None else None
+    with torch.no_grad():
+        torch.testing.assert_close(gelu.TanhGELU()(inputs.clone(), bias), expected, rtol=1e-13, atol=1e-13)
+
+
+def test_gpt_2_leaves_its_bias_to_it_unless_adapters_or_another_precision_are_in_the_way() -> None:
+    text = byte_text()
+    plain = models.build_tiny(text, num_layers=2, width=16, num_heads=2, context=32, seed=0).double().eval()
+    draw_biases(plain)
+    fused = copy.deepcopy(plain)
+    gelu.fuse(fused)
+    fused = copy.deepcopy(fused)  # what was patched belongs to the copy
+    tokens = torch.arange(1, 25).view(3, 8)
+    products = []
+    for model in (plain, fused):
+        with Products() as counted:
+            loss = model(tokens).logits.square().mean()
+        loss.backward()
+        products.append(counted.with_bias)
+    assert products[0] - products[1] == 2  # of two layers
+    for (name, expected), found in zip(plain.named_parameters(), fused.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-10, atol=1e-14, msg=name)
+    plain.float(), fused.float()
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(fused(tokens).logits, plain(tokens).logits, rtol=0.03, atol=0.03)
+    for model in (plain, fused):
+        adapters.add(model, rank=2, alpha=4.0, seed=0)
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(fused(tokens).logits, plain(tokens).logits, rtol=1e-4, atol=1e-5)
+
+
+def draw_biases(model: torch.nn.Module) -> None:
+    generator = torch.Generator().manual_seed(3)
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter, generator=generator)
+
+
+class Products(TorchDispatchMode):
+    """Counts products that begin with a bias."""
+
+    with_bias = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.with_bias += function is torch.ops.aten.addmm.default
+        return function(*args, **(kwargs or {}))

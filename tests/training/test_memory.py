@@ -14,7 +14,7 @@ import transformers
 from tests.training.test_tree import CONFIGS
 from tests.training.tiny_world import ROOT
 from training.contract.configs import SFTConfig
-from training.engine import memory, models, packing, scoring, tree
+from training.engine import gelu, memory, models, packing, scoring, tree
 from training.engine.batches import Element
 from training.engine.memory import Memory, Plan, Shape, needed
 from training.engine.optim import adamw
@@ -132,7 +132,7 @@ def two_layers(family: str) -> Any:
         setattr(config, name, value)
     torch.manual_seed(0)
     model = transformers.AutoModelForSequenceClassification.from_config(config).eval()
-    models._fuse_gelu(model)
+    gelu.fuse(model)
     return model
 
 

@@ -52,16 +52,6 @@ def keep_freed_memory() -> None:
         mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
 
 
-def give_back_freed_memory() -> None:
-    """Hand what is free to the kernel after all, which takes some 10 ms.
-
-    For between parts of a stage that need blocks of other sizes: what one has freed lies in pieces that the next cannot
-    use whole.
-    """
-    with suppress(OSError, AttributeError):  # another C library than glibc
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 def leave_a_core() -> int:
     """Compute on one core less than there is, unless OMP_NUM_THREADS says how many. Returns the number of threads.
 

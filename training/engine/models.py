@@ -20,14 +20,12 @@ from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
 )
-from transformers.activations import GELUTanh, NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import is_liger_kernel_available
 
 from training.contract.configs import ConfigError, OptimiserConfig
-from training.engine import adapters
+from training.engine import adapters, gelu
 from training.engine.device import Compute
-from training.engine.gelu import TanhGELU
 from training.engine.text import Text
 
 
@@ -258,7 +256,7 @@ def _load(auto_class: Any, model: str, text: Text, **options: Any) -> Any:
             )
     except (OSError, ValueError) as error:
         raise ModelError(f"no model can be read from {model}: {error}") from error
-    _fuse_gelu(loaded)
+    gelu.fuse(loaded)
     loaded.config.pad_token_id = text.pad_id
     loaded.config.use_cache = True
     return loaded.eval()
@@ -272,14 +270,6 @@ class _NothingDrawn(TorchFunctionMode):
         given = args[0] if args else (kwargs or {}).get("tensor")
         is_for_nothing = isinstance(given, torch.Tensor) and given.is_meta and hasattr(nn.init, function.__name__)
         return given if is_for_nothing else function(*args, **(kwargs or {}))
-
-
-def _fuse_gelu(model: Any) -> None:
-    """GELU by its tanh formula (GPT-2, Gemma) as one function instead of eight: the same, equal up to rounding."""
-    for module in model.modules():
-        for name in ("act", "act_fn"):
-            if isinstance(getattr(module, name, None), NewGELUActivation | GELUTanh):
-                setattr(module, name, TanhGELU())
 
 
 def _head(reward: Any) -> nn.Linear:

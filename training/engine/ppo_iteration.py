@@ -52,7 +52,6 @@ def sampled(setup: Setup, iteration: int) -> tuple[Responses, scoring.Episodes]:
     place: dict[str, Any] = {"pad_token_id": setup.text.pad_id, "device": setup.compute.device}
     responses = together(setup.processes.gather((own, found.to("cpu"))), **place)
     rows = [responses.row(index) for index in range(len(ids))]
-    device.give_back_freed_memory()  # of keys and values
     return responses, scoring.episodes(ids, rows, **place)
 
 
@@ -80,7 +79,6 @@ def learned(setup: Setup, batch: experience.Experience, plans: Sequence[experien
     set_rates(setup.learner, policy=learning_rate, value=config.value_learning_rate)
     texts = setup.schedule.text(setup.stream, iteration, pieces=_pieces(config, setup.text, setup.compute))
     figures = setup.learner.learn(batch, plans, texts)
-    device.give_back_freed_memory()  # of activations
     return figures | {"ppo/learning_rate": learning_rate}
 
 
