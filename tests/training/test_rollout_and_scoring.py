@@ -14,7 +14,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from training.engine import rollout, scoring
+from training.engine import experience, rollout, scoring
 
 END, PAD, VOCABULARY = 1, 0, 23
 PROMPTS = [[5, 6, 7], [8], [9, 10, 11, 12, 13], [14, 15]]
@@ -185,6 +185,26 @@ def test_padding_on_either_side_gives_the_same_reward(reward_model: Any) -> None
     right, left = scoring.end_rewards(reward_model, batch), scoring.end_rewards_left_padded(reward_model, batch)
     torch.testing.assert_close(left, right, atol=1e-6, rtol=0)
     assert right.std() > 1e-3
+
+
+def test_the_longest_and_the_shortest_row_of_a_micro_batch_are_scored_again_with_padding_on_the_left(
+    reward_model: Any,
+) -> None:
+    batch = scoring.episodes([[5, 6, 7], [8], [5, 6], [4]], [[9, END], [3], [3, 4], [END]], pad_token_id=PAD)
+    rewards_B = scoring.end_rewards(reward_model, batch)
+    for wrong, is_seen in ((0, True), (1, True), (2, False), (3, False)):  # 3 is as short as 1, but not asked about
+        given_B = rewards_B.detach().clone()
+        given_B[wrong] += 1.0
+        nothing_BR = torch.zeros(batch.mask_BR.shape)
+        judgement = experience.Judgement(
+            logprobs_BR=nothing_BR,
+            ref_logprobs_BR=nothing_BR,
+            entropy_BR=nothing_BR,
+            values_BR=nothing_BR,
+            rewards_B=given_B,
+        )
+        found = experience.padding_difference(reward_model, batch, judgement, torch.tensor([2, 1, 0]))
+        assert found == pytest.approx(float(is_seen), abs=1e-5)
 
 
 def test_a_response_that_contains_the_pad_token_is_still_read_to_its_end(reward_model: Any) -> None:

@@ -24,9 +24,6 @@ from training.engine.scoring import (
 )
 from training.engine.sharding import asked, is_sharded
 
-NUM_COMPARED: Final = 4
-"""Rows of an iteration whose score is computed again with padding on the other side."""
-
 JUDGED_TOGETHER: Final = 4
 """Times the tokens of a micro-batch that reference, value and reward model read in one pass. Without a graph that takes
 no more memory than learning from the micro-batch. A GPU takes longer to start a small model than to compute it: four of
@@ -160,9 +157,10 @@ def sampler_difference(responses: Responses, judgement: Judgement, mask_BR: Tens
 def padding_difference(reward: Any, episodes: Episodes, judgement: Judgement, rows: Tensor) -> float:
     """Largest |score of a row as judged − score of the same row padded on the left|: rounding, or a misread mask.
 
-    Of the first `NUM_COMPARED` of these rows; a misread mask shows in any.
+    Of the longest and the shortest of these rows: beside each other the shortest has the most padding.
     """
-    some = rows[:NUM_COMPARED]
+    lengths_B = episodes.attention_mask_BT[rows].sum(dim=1)
+    some = rows[torch.stack([lengths_B.argmax(), lengths_B.argmin()]).to(rows.device)]
     padded_B = asked(reward, end_rewards_left_padded, episodes.rows(some))
     return float((judgement.rewards_B[some] - padded_B).abs().amax())
 
