@@ -94,8 +94,7 @@ def _value(given: Tensor, bias: Tensor | None) -> Tensor:
         s = share[: len(x)]
         if bias is not None:
             x.add_(bias)
-        torch.mul(x, x, out=s)
-        torch.add(scale, s, alpha=2 * SCALE * CUBE, out=s).mul_(x).sigmoid_()
+        torch.addcmul(scale, x, x, value=2 * SCALE * CUBE, out=s).mul_(x).sigmoid_()
         x.mul_(s)
     return given
 
@@ -108,8 +107,7 @@ def _value_and_derivative(given: Tensor, bias: Tensor | None) -> Tensor:
         v, s = inner[: len(x)], share[: len(x)]
         if bias is not None:
             x.add_(bias)
-        torch.mul(x, x, out=v)
-        torch.add(scale, v, alpha=2 * SCALE * CUBE, out=v).mul_(x)
+        torch.addcmul(scale, x, x, value=2 * SCALE * CUBE, out=v).mul_(x)
         torch.sigmoid(v, out=s)
         torch.mul(x, s, out=y)
         torch.add(v, x, alpha=-4 * SCALE / 3, out=x)
