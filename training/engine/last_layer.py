@@ -112,7 +112,7 @@ def _forward(forward: Callable[..., Tensor], argument: str, hidden_1TD: Tensor, 
     others = {name: _no_cache(item) for name, item in others.items()}
     reading = Reading(layout=layout, key=found.key, value=found.value)
     done_1ND = forward(hidden_1TD.index_select(1, read_N), *args, **others, **{argument: reading})
-    return torch.zeros_like(hidden_1TD).index_copy(1, read_N, done_1ND.to(hidden_1TD.dtype))
+    return torch.zeros_like(hidden_1TD).index_copy_(1, read_N, done_1ND.to(hidden_1TD.dtype))
 
 
 def _no_cache(item: Any) -> Any:
@@ -164,7 +164,7 @@ def _third_or_two(joint: Any, nothing: Callable[[Tensor], Tensor], queries: bool
     flat_TD = hidden_1TD.view(-1, hidden_1TD.shape[-1])
     found = torch.addmm(joint.bias[columns], flat_TD, joint.weight[:, columns]).view(*hidden_1TD.shape[:-1], -1)
     zeros = nothing(hidden_1TD)
-    return _Cut((found, zeros, zeros)) if queries else _Cut((zeros, found[..., :width], found[..., width:]))
+    return _Cut((found, zeros, zeros) if queries else (zeros, *found.split(width, dim=-1)))  # one gradient of both
 
 
 def _nothing(head_dim: int, hidden_1TD: Tensor) -> Tensor:
