@@ -164,7 +164,9 @@ def _third_or_two(joint: Any, nothing: Callable[[Tensor], Tensor], queries: bool
     flat_TD = hidden_1TD.view(-1, hidden_1TD.shape[-1])
     found = torch.addmm(joint.bias[columns], flat_TD, joint.weight[:, columns]).view(*hidden_1TD.shape[:-1], -1)
     zeros = nothing(hidden_1TD)
-    return _Cut((found, zeros, zeros) if queries else (zeros, *torch.split(found, width, dim=-1)))  # one gradient of both
+    if queries:
+        return _Cut((found, zeros, zeros))
+    return _Cut((zeros, *torch.split(found, width, dim=-1)))  # cut in one call: one gradient of both
 
 
 def _nothing(head_dim: int, hidden_1TD: Tensor) -> Tensor:
