@@ -105,7 +105,8 @@ def test_a_bias_is_added_first(shape: tuple[int, ...]) -> None:
         (expected * weights).sum().backward()
         for one, two in ((given.grad, other.grad), (bias.grad, other_bias.grad)):
             assert (one is None) == (two is None)
-            torch.testing.assert_close(one, two, rtol=1e-12, atol=1e-12) if one is not None else None
+            if one is not None:
+                torch.testing.assert_close(one, two, rtol=1e-12, atol=1e-12)
     with torch.no_grad():
         torch.testing.assert_close(gelu.TanhGELU()(inputs.clone(), bias), expected, rtol=1e-13, atol=1e-13)
 

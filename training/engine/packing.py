@@ -34,8 +34,8 @@ ALIKE: Final = 0.75
 """Rows share a group down to this share of its longest row: at most a quarter of what attention computes is padding."""
 
 FEW: Final = 0.75
-"""The last layer is computed at the tokens that are read alone when those are fewer than this share of all: it then
-computes queries, keys and values of the read tokens twice, a quarter of what it does."""
+"""The last layer is computed at the tokens that are read alone when those are fewer than this share of all; with more,
+little falls away."""
 
 
 class PackingError(ValueError):
