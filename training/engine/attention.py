@@ -39,5 +39,7 @@ def attend(
     if mask is None:
         mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()
     scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    scores = (softcap * torch.tanh(scores / softcap)).masked_fill(~mask, torch.finfo(scores.dtype).min)
+    scores = softcap * torch.tanh(scores / softcap)
+    is_boolean = mask.dtype == torch.bool
+    scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min) if is_boolean else scores + mask
     return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(query.dtype) @ value

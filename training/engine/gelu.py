@@ -13,7 +13,7 @@ writing the bias to every token.
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import torch
@@ -89,7 +89,7 @@ class _WithDerivative(torch.autograd.Function):
 
 def _value(given: Tensor, bias: Tensor | None) -> Tensor:
     """The value, in place of the input."""
-    scale, (share,) = given.new_tensor(2 * SCALE), _buffers(given, 1)
+    scale, (share,) = _scale(given.dtype), _buffers(given, 1)
     for x in _pieces(given):
         s = share[: len(x)]
         if bias is not None:
@@ -101,7 +101,7 @@ def _value(given: Tensor, bias: Tensor | None) -> Tensor:
 
 def _value_and_derivative(given: Tensor, bias: Tensor | None) -> Tensor:
     """The value, and the derivative in place of the input."""
-    value, scale = torch.empty_like(given), given.new_tensor(2 * SCALE)
+    value, scale = torch.empty_like(given), _scale(given.dtype)
     inner, share = _buffers(given, 2)
     for x, y in zip(_pieces(given), _pieces(value), strict=True):
         v, s = inner[: len(x)], share[: len(x)]
@@ -114,6 +114,12 @@ def _value_and_derivative(given: Tensor, bias: Tensor | None) -> Tensor:
         torch.addcmul(s, s, s, value=-1, out=v)
         torch.addcmul(s, v, x, value=3, out=x)
     return value
+
+
+@lru_cache
+def _scale(dtype: torch.dtype) -> Tensor:
+    """2 · √(2/π) as a tensor: made once, it costs a decoding step nothing."""
+    return torch.tensor(2 * SCALE, dtype=dtype)
 
 
 def _buffers(given: Tensor, num: int) -> list[Tensor]:

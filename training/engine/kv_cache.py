@@ -40,10 +40,12 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     def batch_select_indices(self, indices: Tensor) -> None:
         """Row i is row `indices[i]` from now on. Only rows that move are copied, and none may be moved onto another
         that is still wanted: see `closed_up`."""
+        num_tokens = self.keys.shape[2]
         moved = (indices != torch.arange(len(indices), device=indices.device)).nonzero().squeeze(1)
         for block in self._blocks:
-            block[moved, :, : self.keys.shape[2]] = block[indices[moved], :, : self.keys.shape[2]]
-        self._show(len(indices), self.keys.shape[2])
+            seen = block[:, :, :num_tokens]
+            seen.index_copy_(0, moved, seen.index_select(0, indices[moved]))
+        self._show(len(indices), num_tokens)
 
     def _show(self, num_rows: int, num_tokens: int) -> None:
         self.keys, self.values = (block[:num_rows, :, :num_tokens] for block in self._blocks)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.engine import kv_cache
+from training.engine import kv_cache, packing
 from training.engine.decode_graphs import DecodeGraphs, Steps
 from training.engine.prefill import Prefill, prefill
 
@@ -133,7 +133,8 @@ def _steps(model: Any, given: Prefill, *, rule: SamplingRule, num_samples: int, 
     if graphs and replayed and graphs.is_checked:
         return replayed
     kv_cache.make_room(given.cache, num_repeats=num_samples)
-    growing = _Growing(model, given.cache, given.mask_NP.repeat_interleave(num_samples, dim=0))
+    mask_BP = given.mask_NP.repeat_interleave(num_samples, dim=0)
+    growing = _Growing(model, given.cache, mask_BP, num_tokens=rule.max_new_tokens)
     return graphs.compared(replayed, growing) if graphs and replayed else growing
 
 
@@ -187,26 +188,43 @@ def _nucleus(probs_BV: Tensor, top_p: float) -> Tensor:
 class _Growing:
     """Steps over keys and values that grow by one token each; a row that has ended leaves them."""
 
-    def __init__(self, model: Any, cache: Any, mask_BP: Tensor) -> None:
-        self._model, self._cache, self._mask_AT = model, cache, mask_BP
+    def __init__(self, model: Any, cache: Any, mask_BP: Tensor, *, num_tokens: int) -> None:
+        self._model, self._cache, self._num_seen = model, cache, mask_BP.shape[1]
+        self._positions_A1 = mask_BP.sum(dim=1, keepdim=True)
+        is_seen_BT = torch.cat([mask_BP, mask_BP.new_ones((len(mask_BP), num_tokens))], dim=1)
+        self._mask_AT = _additive(is_seen_BT, cache) if _takes_additive(model, cache) else is_seen_BT.long()
 
     def advance(self, tokens_A: Tensor) -> Tensor:
-        self._mask_AT = torch.cat([self._mask_AT, torch.ones_like(self._mask_AT[:, :1])], dim=1)
+        self._num_seen += 1
         output = self._model(
             input_ids=tokens_A[:, None],
-            attention_mask=self._mask_AT.long(),
-            position_ids=self._mask_AT.long().sum(dim=1, keepdim=True) - 1,
+            attention_mask=self._mask_AT[..., : self._num_seen],
+            position_ids=self._positions_A1,
             past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
         )
+        self._positions_A1 = self._positions_A1 + 1
         logits_AV: Tensor = output.logits[:, -1]
         return logits_AV
 
     def keep(self, kept_A: Tensor) -> None:
-        self._mask_AT = self._mask_AT[kept_A]
+        self._mask_AT, self._positions_A1 = self._mask_AT[kept_A], self._positions_A1[kept_A]
         if len(kept_A):
             self._cache.batch_select_indices(kept_A)
+
+
+def _takes_additive(model: Any, cache: Any) -> bool:
+    """May the mask be what attention adds to its scores, made once for all layers and steps? From ones and zeros it is
+    made anew at every step, and in every layer. Layers with a window need another; a GPU replays its steps."""
+    is_plain = all(type(layer) is kv_cache.RoomyLayer and layer.device.type == "cpu" for layer in cache.layers)
+    return is_plain and packing.is_enabled(model)
+
+
+def _additive(is_seen_BT: Tensor, cache: Any) -> Tensor:
+    """[B, 1, 1, T]: 0 where a token is seen, −∞ where not."""
+    unseen = torch.zeros(is_seen_BT.shape, dtype=cache.layers[0].dtype).masked_fill_(~is_seen_BT, float("-inf"))
+    return unseen[:, None, None]
 
 
 class _Decoder:
