@@ -1,9 +1,10 @@
 """From making an evaluation to its results: the manager asks, two labelers compare, the page says who won."""
 
+import contextlib
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error, Page, Route, expect
 
 from labeling.models import Evaluation, Model, Prompt, Response, Task
 from labeling.services import evaluations
@@ -63,6 +64,24 @@ def test_from_making_an_evaluation_to_its_results(
     expect(page.get_by_role("row", name="Evaluation 1")).to_contain_text("100.0 %")
     found["list"] = findings(page)
     assert by_finding(found) == {}
+
+
+def test_the_cost_is_that_of_the_last_change_though_an_answer_comes_late(
+    open_as: Any, people: People, answered: list[Model]
+) -> None:
+    page: Page = open_as(people.manager, "/p/tea/evaluations/new/")
+    held: list[Route] = []
+    page.route("**/evaluations/new/", lambda route: route.continue_() if held else held.append(route))
+    page.get_by_label("Baseline", exact=True).select_option(label="old-lab")
+    with page.expect_request("**/evaluations/new/"):  # it waits for its answer until all is filled in
+        page.get_by_role("checkbox", name="new-lab").check()
+    page.get_by_label("How many prompts").fill("3")
+    page.get_by_label("Judgements per task").fill("2")
+    page.get_by_label("Judgements per task").blur()
+    page.wait_for_timeout(400)  # longer than the form waits for another change
+    with contextlib.suppress(Error):  # given up meanwhile
+        held[0].continue_()
+    expect(page.locator("#cost")).to_contain_text("0 generations · 3 tasks · 6 judgements")
 
 
 def compare(page: Page) -> None:
