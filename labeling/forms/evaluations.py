@@ -31,7 +31,9 @@ class EvaluationForm(forms.Form):
 
     name = forms.CharField(max_length=120, required=False, help_text="Leave it empty for the next number.")
     baseline = forms.ModelChoiceField(
-        queryset=Model.objects.none(), help_text="The others are measured against it: often SFT, or the policy before."
+        queryset=Model.objects.none(),
+        empty_label="Choose a model",
+        help_text="The others are measured against it: often SFT, or the policy before.",
     )
     models = forms.ModelMultipleChoiceField(
         queryset=Model.objects.none(),
