@@ -1,6 +1,7 @@
 """Attention over parts of a packed row, and which models may read one.
 
-Shape legend: B rows, H heads, Q queries, D head size. Masks are boolean and True means keep.
+Shape legend: B rows, H heads, Q queries, D head size. Masks are boolean, where True means keep,
+or what is added to scores.
 """
 
 from typing import Any, Final

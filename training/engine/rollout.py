@@ -1,7 +1,7 @@
 """Sampling responses: left-padded prompts, one prefill for all samples of a prompt, finished rows leave the batch.
 
 Shape legend: N prompts, K samples per prompt, B = N·K rows, P prompt tokens, R response positions, V vocabulary,
-A rows still alive. Masks are boolean and True means keep.
+A rows still alive, T tokens of a row. Masks are boolean and True means keep.
 
 Every row draws its own random numbers before sampling starts (`row_uniforms`), so what a row says depends on the seed
 and on its own name, not on its neighbours, on the order of the batch, or on a resume.
