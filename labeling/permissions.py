@@ -95,8 +95,13 @@ def member(least: Role) -> Callable[[ProjectView[P]], Callable[..., HttpResponse
 
 
 def _remember(request: ProjectRequest) -> None:
-    """Where the person was last: home leads back there. Written only when it changes."""
-    if request.session.get("project") != request.project.slug:
+    """Where the person was last: home leads back there. Written only when it changes.
+
+    What a script fetches is no visit. Its answer may come after somebody else has logged in at this browser, and a
+    session that changed brings its cookie along: theirs would be overwritten.
+    """
+    is_visit = request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+    if is_visit and request.session.get("project") != request.project.slug:
         request.session["project"] = request.project.slug
 
 

@@ -3,11 +3,13 @@
 import os
 import re
 import signal
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import transaction
 from django.test import Client
 from playwright.sync_api import Page, expect
@@ -215,19 +217,37 @@ def test_another_person_at_this_browser_neither_sees_nor_sends_the_first_ones_wo
     assert [(ranking.labeler, said(ranking)) for ranking in Ranking.objects.all()] == [(people.labeler, [2, 1])]
 
 
+def hold_answer(monkeypatch: pytest.MonkeyPatch, path: str) -> tuple[threading.Event, threading.Event]:
+    """(is_asked, may_answer): the server keeps its answers for `path` back from here on."""
+    is_asked, may_answer = threading.Event(), threading.Event()
+    respond = SessionMiddleware.process_response
+
+    def late(self: Any, request: Any, response: Any) -> Any:
+        if request.path == path:
+            is_asked.set()
+            assert may_answer.wait(30)
+        return respond(self, request, response)
+
+    monkeypatch.setattr(SessionMiddleware, "process_response", late)
+    return is_asked, may_answer
+
+
 def test_a_tab_left_open_does_not_send_in_the_name_of_who_logged_in_since(
-    open_as: Any, people: Any, ask_to_rank: Any
+    open_as: Any, people: Any, ask_to_rank: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask_to_rank(k=2, num=2)
     task = Task.objects.order_by("pk")[0]
     page = open_as(people.labeler, address(task))
-    log_in(page, people.labeler2, page.url.split("/p/")[0])
+    origin = page.url.split("/p/")[0]
+    log_in(page, people.labeler2, origin)
+    is_asked, may_answer = hold_answer(monkeypatch, address(task))  # of the copy that the page fetches for itself
     press(page, "2", "1", "Control+Enter")
     expect(page.locator("[data-errors]")).to_contain_text("Somebody else is logged in")
-    page.wait_for_timeout(500)
+    assert is_asked.wait(20)
     assert not Ranking.objects.exists()
     assert not Draft.objects.exists()
-    log_in(page, people.labeler, page.url.split("/p/")[0])
+    log_in(page, people.labeler, origin)
+    may_answer.set()  # a cookie that it brought would be labeler2's
     wait_for_rankings(page, 1)
     assert Ranking.objects.get().labeler == people.labeler
 

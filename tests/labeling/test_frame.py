@@ -34,6 +34,17 @@ def test_home_leads_to_the_project_one_was_in_last_and_to_the_list_before_that(p
     assert client.get("/")["Location"] == reverse("work", args=["tea"])
 
 
+def test_what_a_script_fetches_is_no_visit_and_changes_no_cookie(people: People, client: Client) -> None:
+    address = reverse("work", args=["tea"])
+    client.force_login(people.labeler)
+    fetched = client.get(address, headers={"Sec-Fetch-Mode": "cors"})
+    assert fetched.status_code == 200
+    assert "sessionid" not in fetched.cookies
+    assert "project" not in client.session
+    client.get(address, headers={"Sec-Fetch-Mode": "navigate"})
+    assert client.session["project"] == "tea"
+
+
 def test_a_manager_sees_the_flow_and_a_labeler_their_own_pages(people: People, client: Client) -> None:
     client.force_login(people.manager)
     flow = ["Prompts", "Tasks", "Rankings", "Quality", "Data", "Runs", "Models", "Rounds", "People"]
