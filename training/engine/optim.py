@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from training.contract.configs import OptimiserConfig
 from training.engine import sharding
+from training.engine.muon import Muon
 
 ADAMW_SHARE = 0.15
 """AdamW's share of Muon's learning rate in `muon_and_adamw`."""
@@ -57,7 +58,7 @@ def muon_and_adamw(model: nn.Module, config: OptimiserConfig) -> list[torch.opti
     others = [item for item in model.parameters() if item.ndim != 2 or id(item) in embeddings]
     betas = (config.adam_beta1, config.adam_beta2)
     return [
-        torch.optim.Muon(matrices, lr=0.0, momentum=0.95, weight_decay=0.0),
+        Muon(matrices, lr=0.0, momentum=0.95, weight_decay=0.0),
         torch.optim.AdamW(
             [{"params": others, "lr_scale": ADAMW_SHARE}],
             lr=0.0,
