@@ -2,12 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from labeling.models import Prompt, Task
 from labeling.services import tasks
@@ -15,6 +16,9 @@ from tests.labeling.conftest import make_prompt, people  # noqa: F401  # the sam
 
 # Playwright's loop runs in this thread, so Django would take each query of a test for one inside asynchronous code.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+PATIENCE = 20  # seconds: a busy machine is slow, and what comes sooner is not waited for
+expect.set_options(timeout=PATIENCE * 1000)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -28,6 +32,15 @@ def browser_path() -> str:
             "or set PODIUM_CHROMIUM to its path."
         )
     return found
+
+
+def wait_until(page: Page, holds: Callable[[], bool]) -> None:
+    """What a page does after a while. Fails when it has not come after `PATIENCE`."""
+    until = monotonic() + PATIENCE
+    while not holds():
+        if monotonic() > until:
+            pytest.fail(f"{PATIENCE} s have passed, and it has not come")
+        page.wait_for_timeout(50)
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ from playwright.sync_api import Page, expect
 
 from labeling.models import Draft, Ranking, Skip, Slot, Task
 from labeling.services import assignments, tasks
-from tests.browser.conftest import browser_path
-from tests.browser.test_ranking_page import address, press, said, wait_for_rankings
+from tests.browser.conftest import browser_path, wait_until
+from tests.browser.test_ranking_page import address, press, said, wait_for_draft, wait_for_rankings
 
 pytestmark = pytest.mark.browser
 
@@ -42,11 +42,7 @@ def much_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def wait_for_copies(page: Page, num: int) -> None:
     """Until the page in hand and those ahead are here, and the service worker stands by."""
-    for _ in range(200):
-        if page.evaluate(CONTROLLED) and len(page.evaluate(COPIES)) == num:
-            return
-        page.wait_for_timeout(100)
-    pytest.fail(f"{page.evaluate(COPIES)} are kept, {num} were expected; controlled: {page.evaluate(CONTROLLED)}")
+    wait_until(page, lambda: page.evaluate(CONTROLLED) and len(page.evaluate(COPIES)) == num)
 
 
 def log_in(page: Page, user: Any, origin: str) -> None:
@@ -69,7 +65,7 @@ def test_five_answers_given_offline_with_a_reload_in_between_arrive_once_with_th
         expect(page.locator(".work-prompt")).to_contain_text(task.prompt.text)
         if number == 2:
             press(page, "2")
-            page.wait_for_timeout(1000)
+            wait_until(page, lambda: [draft["payload"]["ranks"] for draft in page.evaluate(DRAFTS)] == [{"A": 2}])
             page.reload()
             expect(page.locator(".work-prompt")).to_contain_text(task.prompt.text)
             expect(page.locator("[data-order]")).to_have_text("A")  # what was placed before the reload
@@ -133,14 +129,14 @@ def test_a_killed_browser_loses_at_most_the_last_second_of_a_draft(
     press(page, "3", "1")
     page.locator("#card-B summary").click()
     page.locator("textarea[name=note_B]").fill("Wordy.")
-    page.wait_for_timeout(1000)
+    kept = {"ranks": {"A": 3, "B": 1}, "notes": {"B": "Wordy."}}
+    wait_until(page, lambda: any(kept.items() <= draft["payload"].items() for draft in page.evaluate(DRAFTS)))
     kill(page)
     assert not Draft.objects.exists()
     page = open_browser()
     expect(page.locator("[data-order]")).to_have_text(re.compile(r"B\s+›\s+A"))
     expect(page.locator("textarea[name=note_B]")).to_have_value("Wordy.")
-    page.wait_for_timeout(1000)
-    assert Draft.objects.get().payload["ranks"] == {"A": 3, "B": 1}
+    wait_for_draft(page, {"ranks": {"A": 3, "B": 1}})
     page.context.close()
 
 
@@ -158,7 +154,7 @@ def test_a_newer_draft_on_the_server_is_not_overwritten_by_an_older_one_here(
     (task,) = ask_to_rank(k=3)
     page = open_as(people.labeler, address(task))
     press(page, "3")
-    page.wait_for_timeout(1000)
+    wait_until(page, lambda: [draft["isSaved"] for draft in page.evaluate(DRAFTS)] == [True])
     Draft.objects.update(version=9, payload={"ranks": {"B": 2}})  # from another machine
     page.reload()
     expect(page.locator("[data-order]")).to_have_text("B")
@@ -311,7 +307,7 @@ def test_an_answer_written_without_a_network_is_kept_and_sent(open_as: Any, peop
     wait_for_copies(page, 2)
     page.context.set_offline(True)
     page.locator("textarea[name=text]").fill("Hello there.")
-    page.wait_for_timeout(1000)
+    wait_until(page, lambda: [draft["payload"]["text"] for draft in page.evaluate(DRAFTS)] == ["Hello there."])
     page.reload()
     expect(page.locator("textarea[name=text]")).to_have_value("Hello there.")
     page.keyboard.press("Control+Enter")

@@ -104,7 +104,7 @@ def test_the_page_says_when_the_models_fall_asleep_and_offers_to_wake_them(
     page = open_as(people.manager, f"/p/tea/playground/{talk.uid}/")
     ended = {"finished_at": timezone.now(), "lease_until": None, "result": {"summary": {"ended": "another run waits"}}}
     Run.objects.filter(pk=talk.run_id).update(state="succeeded", **ended)
-    expect(page.locator("#standing")).to_contain_text("Another run needed the GPU", timeout=15_000)
+    expect(page.locator("#standing")).to_contain_text("Another run needed the GPU")
     page.get_by_role("button", name="Wake it").click()
     expect(page.locator("#standing")).to_contain_text("No GPU worker is here")
 

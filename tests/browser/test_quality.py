@@ -61,7 +61,7 @@ def test_a_half_done_review_is_there_again_after_a_reload_and_on_another_machine
     path = f"/p/tea/review/{review.uid}/"
     page = open_as(people.reviewer, path)
     press(page, "2", "1")
-    expect(page.locator("[data-draft-state]")).to_contain_text("draft saved", timeout=2000)
+    expect(page.locator("[data-draft-state]")).to_contain_text("draft saved")
     page.reload()
     expect(page.locator("[data-num-placed]")).to_have_text("2 of 3 placed")
     elsewhere = open_as(people.reviewer, path)

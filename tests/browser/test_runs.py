@@ -58,9 +58,9 @@ def test_curves_and_log_come_in_while_the_run_goes_on(open_as: Any, people: Peop
 
     log_step(run, 10)
     Run.objects.filter(pk=run.pk).update(step=10)
-    expect(page.locator(".curve .u-legend").first).to_contain_text("0.1", timeout=15_000)
-    expect(page.locator("[data-log]")).to_contain_text("step 10", timeout=15_000)
-    expect(page.locator("#run-head")).to_contain_text("step 10 of 20", timeout=15_000)
+    expect(page.locator(".curve .u-legend").first).to_contain_text("0.1")
+    expect(page.locator("[data-log]")).to_contain_text("step 10")
+    expect(page.locator("#run-head")).to_contain_text("step 10 of 20")
 
 
 def test_the_pointer_reads_every_chart_at_its_step(open_as: Any, people: People, run: Run) -> None:
@@ -78,7 +78,7 @@ def test_a_resumed_run_redraws_its_curve_from_the_beginning(open_as: Any, people
     expect(page.locator(".curve .u-legend").first).to_contain_text("0.2")
     RunMetric.objects.filter(run=run, step__gt=2).delete()
     Run.objects.filter(pk=run.pk).update(fence=2)
-    expect(page.locator(".curve .u-legend").first).to_contain_text("0.5", timeout=15_000)
+    expect(page.locator(".curve .u-legend").first).to_contain_text("0.5")
 
 
 def test_the_page_loads_once_more_when_the_run_has_ended(open_as: Any, people: People, run: Run) -> None:
@@ -256,7 +256,7 @@ def test_use_of_the_machine_has_a_group_of_its_own(open_as: Any, people: People,
     for number in range(3):
         values = {"system/cpu_percent": 90 + number, "system/memory_gib": 1.5}
         RunUsage.objects.create(run=run, time=60 * number, values=values)
-    expect(curve(page, "system/cpu_percent").locator(".u-legend")).to_contain_text("92", timeout=15_000)
+    expect(curve(page, "system/cpu_percent").locator(".u-legend")).to_contain_text("92")
     expect(page.locator("#usage-empty")).to_be_hidden()
     read_at(page, "system/cpu_percent", 0.5)
     expect(curve(page, "system/cpu_percent").locator(".u-legend")).to_contain_text("91")
@@ -300,12 +300,12 @@ def test_a_live_log_grows_by_numbered_lines_and_stays_where_the_reader_is(
     page = open_as(people.manager, f"/p/tea/runs/{run.uid}/log/")
     log_step(run, 100)
     RunLog.objects.create(run=run, text="half", first_line=101, end=1000)
-    expect(page.locator('.log-line[data-line="101"]')).to_have_text("half", timeout=15_000)
+    expect(page.locator('.log-line[data-line="101"]')).to_have_text("half")
     assert page.locator(".log-line").count() == 101
     assert is_at_its_end(page)
     page.locator("[data-log]").evaluate("(log) => { log.scrollTop = 0; }")
     RunLog.objects.create(run=run, text=" a line\nnext\n", first_line=101, end=1010)
-    expect(page.locator('.log-line[data-line="102"]')).to_have_text("next\n", timeout=15_000)
+    expect(page.locator('.log-line[data-line="102"]')).to_have_text("next\n")
     expect(page.locator('.log-line[data-line="101"]')).to_have_text("half a line\n")
     assert page.locator("[data-log]").evaluate("(log) => log.scrollTop") == 0
 

@@ -105,11 +105,11 @@ def test_a_stage_ends_with_its_parent(tmp_path: Path) -> None:
         [sys.executable, "-c", f"import subprocess; subprocess.run({command!r})"], cwd=ROOT, stderr=subprocess.DEVNULL
     )
     wait_until(pid_file.exists, seconds=60)
-    wait_until(lambda: pid_file.read_text() != "", seconds=5)
+    wait_until(lambda: pid_file.read_text() != "", seconds=30)
     child = int(pid_file.read_text())
     parent.kill()
     parent.wait()
-    wait_until(lambda: not is_alive(child), seconds=5)
+    wait_until(lambda: not is_alive(child), seconds=30)
 
 
 def wait_until(condition: Any, *, seconds: float) -> None:

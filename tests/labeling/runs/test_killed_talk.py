@@ -65,20 +65,20 @@ def test_an_answer_whose_worker_is_killed_is_given_by_another_once_and_is_the_un
 
     disturbed = converse()
     turn = say(disturbed, "Go on.", sampling=LONG)
-    wait_until(lambda: num_tokens(turn) > 100, 90, tmp_path)
+    wait_until(lambda: num_tokens(turn) > 100, 300, tmp_path)
     run = run_of(disturbed)
     victim = psutil.Process(int(run.owner.split(":")[1])).parent()
     assert victim is not None
     assert victim.pid in [worker.pid for worker in workers]
     os.killpg(victim.pid, signal.SIGKILL)
     assert not is_done(turn), "it must be killed in the middle"
-    wait_until(lambda: is_done(turn), 120, tmp_path)
+    wait_until(lambda: is_done(turn), 300, tmp_path)
     assert run_of(disturbed).attempt == 2
     assert run_of(disturbed).pk == run.pk
 
     undisturbed = converse()
     again = say(undisturbed, "Go on.", sampling=LONG)
-    wait_until(lambda: is_done(again), 120, tmp_path)
+    wait_until(lambda: is_done(again), 300, tmp_path)
 
     found, expected = turn.replies.get(), again.replies.get()
     assert found.num_tokens == expected.num_tokens == 2500

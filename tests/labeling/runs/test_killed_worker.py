@@ -102,7 +102,7 @@ def test_a_run_whose_worker_is_killed_goes_on_elsewhere_ends_once_and_has_the_un
         return runs.create(project=people.project, stage="reward", config=config, inputs=inputs, user=people.manager)
 
     killed = reward_run()
-    wait_until(lambda: len(curve(killed)) >= 40, 120, tmp_path)
+    wait_until(lambda: len(curve(killed)) >= 40, 300, tmp_path)
     killed.refresh_from_db()
     victim = psutil.Process(int(killed.owner.split(":")[1])).parent()
     assert victim is not None
@@ -113,7 +113,7 @@ def test_a_run_whose_worker_is_killed_goes_on_elsewhere_ends_once_and_has_the_un
     assert not is_over(killed), "it must be killed in the middle"
 
     undisturbed = reward_run()
-    wait_until(lambda: is_over(killed) and is_over(undisturbed), 120, tmp_path)
+    wait_until(lambda: is_over(killed) and is_over(undisturbed), 300, tmp_path)
 
     assert (killed.state, killed.attempt, undisturbed.state) == ("succeeded", 2, "succeeded"), killed.error
     assert [step for step, _ in curve(killed)] == list(range(1, (killed.num_steps or 0) + 1))

@@ -67,7 +67,7 @@ def loose(run_dir: RunDir, text: str) -> None:
 
 
 def until_copied(saver: Saver) -> Saved:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while (found := saver.finished()) is None:
         assert time.monotonic() < until, "nothing was copied"
         time.sleep(0.01)
@@ -253,7 +253,7 @@ def test_one_file_that_is_damaged_takes_its_whole_checkpoint_with_it_and_no_othe
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.01)

@@ -41,7 +41,7 @@ def history(run: Run) -> list[str]:
     return list(RunEvent.objects.filter(run=run).values_list("to_state", flat=True))
 
 
-def wait_until(condition: Any, seconds: float = 20.0) -> None:
+def wait_until(condition: Any, seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it did not happen"
