@@ -122,7 +122,8 @@ def _run_locked(stage: str, main: Stage, run_dir: RunDir, config_path: Path) -> 
         config = _load_config(stage, config_path, run_dir, keep=is_main)
         _quiet_libraries()
         keep_freed_memory()
-        log.say(f"{leave_a_core()} threads")
+        num_threads = leave_a_core()
+        log.say("1 thread" if num_threads == 1 else f"{num_threads} threads")
         log.phase("load")
         with log.hearing(), UsageWatch(run_dir, say=log.say) if is_main else nullcontext():
             result = main(config, run_dir, log)

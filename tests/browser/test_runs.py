@@ -167,6 +167,22 @@ def curves(open_as: Any, people: People, run: Run) -> Page:
     return page
 
 
+def test_there_is_no_half_step(open_as: Any, people: People, run: Run) -> None:
+    RunMetric.objects.filter(step__gt=3).delete()
+    page = open_as(people.manager, "/p/tea/runs/")
+    page.add_init_script("""window.written = [];
+      const write = CanvasRenderingContext2D.prototype.fillText;
+      CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        window.written.push([text, y > 0.885 * this.canvas.height]);
+        write.call(this, text, x, y);
+      };""")
+    page.goto(page.url.split("/p/")[0] + f"/p/tea/runs/{run.uid}/curves/")
+    expect(page.locator(".curve canvas")).to_have_count(3)
+    read_at(page, "perf/step_s", 0.5)  # drawn by now
+    below = {text for text, is_below in page.evaluate("window.written") if is_below and text.strip()}
+    assert below == {"1", "2", "3"}
+
+
 def test_a_drag_zooms_all_charts_and_a_double_click_shows_all_again(curves: Page, run: Run) -> None:
     whole = pixels(curves, "reward/accuracy")
     drag(curves, "reward/loss", 0.4, 0.6)

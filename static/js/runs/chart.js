@@ -6,6 +6,7 @@ import { knownAt, positive, smoothed, written } from "./numbers.js";
 
 const HEIGHT = 220;
 const FEW = 30; // so few values are drawn as dots, too
+const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((one) => one * 10 ** power)).flat(); // between two ticks
 const KEYS = { ArrowLeft: -1, ArrowRight: 1 };
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const nounOf = (metric) => metric.split("/").at(-1);
@@ -79,7 +80,8 @@ export class Chart {
 
   options([, ...logged]) {
     const axis = { stroke: style("--text-2"), grid: { stroke: style("--line"), width: 1 }, ticks: { show: false } };
-    const label = this.group.across === "step" ? "step" : "minutes";
+    const isBySteps = this.group.across === "step";
+    const label = isBySteps ? "step" : "minutes";
     return {
       width: this.width, height: HEIGHT,
       scales: { x: { time: false, range: (_, low, high) => this.group.zoom ?? [low, high] }, y: { distr: this.isLog ? 3 : 1 } },
@@ -90,7 +92,7 @@ export class Chart {
         bind: { dblclick: () => () => { this.group.zoomTo(null); } },
       },
       hooks: { setSelect: [(plot) => this.selected(plot)], setSeries: [(plot, place, { show }) => this.showWithPale(plot, place, show)] },
-      axes: [{ ...axis, space: 60, size: 28 }, { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : written(tick))) }],
+      axes: [{ ...axis, space: 60, size: 28, ...(isBySteps && { incrs: WHOLE }) }, { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : written(tick))) }],
       series: [
         { label, value: (plot, value) => (value ?? plot.data[0].at(-1) ?? 0).toLocaleString("en", { maximumFractionDigits: 2 }) },
         ...this.lines.flatMap((line, place) => this.series(line, place, logged[place])),

@@ -66,7 +66,9 @@ def test_a_run_killed_on_one_machine_goes_on_elsewhere_and_has_the_undisturbed_c
     os.killpg(first.pid, signal.SIGKILL)
     at_the_kill = step_kept(killed)
     assert not is_over(killed), "it must be killed in the middle"
-    wait_until(lambda: not is_anyone_at(tmp_path / "a"), 300, tmp_path)  # the stage dies with its worker, a moment later
+    wait_until(
+        lambda: not is_anyone_at(tmp_path / "a"), 300, tmp_path
+    )  # the stage dies with its worker, a moment later
     shutil.rmtree(tmp_path / "a")
 
     machine("b")
