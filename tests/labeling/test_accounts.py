@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal import auth as totp
 from django.test import Client
 
@@ -70,7 +71,19 @@ def test_changing_the_password_logs_the_other_devices_out(people: People) -> Non
     assert there.get("/me/").status_code == 302
 
 
-def test_the_second_step_is_asked_for_once_it_is_switched_on(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+def text(client: Client, address: str) -> str:
+    return " ".join(re.sub("<[^>]*>", "", client.get(address).content.decode()).split())
+
+
+def code_of(secret: str, counter: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the app shows at that time, which it is now."""
+    monkeypatch.setattr(totp, "yield_hotp_counters_from_time", lambda: iter([counter]))
+    return totp.format_hotp_value(totp.hotp_value(secret, counter))
+
+
+@pytest.fixture
+def with_app(people: People, monkeypatch: pytest.MonkeyPatch) -> tuple[Client, str]:
+    """Mira, logged in, has just switched the second step on; and the secret of her app."""
     client = Client()
     log_in(client, "mira@example.org")
     EmailAddress.objects.create(user=people.manager, email="mira@example.org", primary=True, verified=False)
@@ -78,17 +91,51 @@ def test_the_second_step_is_asked_for_once_it_is_switched_on(people: People, mon
     page = client.get("/accounts/2fa/totp/activate/")
     assert b"data:image/svg+xml" in page.content
     secret = page.context["form"].secret
-    monkeypatch.setattr(totp, "yield_hotp_counters_from_time", lambda: iter([7]))
-    code = totp.format_hotp_value(totp.hotp_value(secret, 7))
-    client.post("/accounts/2fa/totp/activate/", {"code": code})
+    assert secret in page.content.decode()
+    client.post("/accounts/2fa/totp/activate/", {"code": code_of(secret, 7, monkeypatch)})
+    return client, secret
+
+
+def test_the_second_step_is_asked_for_once_it_is_switched_on(with_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, secret = with_app
     later = Client()
     assert log_in(later, "mira@example.org")["Location"].startswith("/accounts/2fa/authenticate/")
     assert later.get("/me/").status_code == 302
     later.post("/accounts/2fa/authenticate/", {"code": "000000"})
     assert "_auth_user_id" not in later.session
-    monkeypatch.setattr(totp, "yield_hotp_counters_from_time", lambda: iter([8]))
-    later.post("/accounts/2fa/authenticate/", {"code": totp.format_hotp_value(totp.hotp_value(secret, 8))})
+    later.post("/accounts/2fa/authenticate/", {"code": code_of(secret, 8, monkeypatch)})
     assert later.get("/me/").status_code == 200
+
+
+def test_the_page_says_when_the_app_was_used_and_how_many_codes_are_left(
+    with_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, secret = with_app
+    assert "Switched on just now, not used yet." in text(client, "/accounts/2fa/")
+    assert "10 unused." in text(client, "/accounts/2fa/")
+    codes = re.findall(r"<li>(\w+)</li>", client.get("/accounts/2fa/recovery-codes/").content.decode())
+    assert len(codes) == 10
+    later = Client()
+    log_in(later, "mira@example.org")
+    later.post("/accounts/2fa/authenticate/", {"code": code_of(secret, 8, monkeypatch)})
+    assert "last used just now." in text(later, "/accounts/2fa/")
+    last = Client()
+    log_in(last, "mira@example.org")
+    last.post("/accounts/2fa/authenticate/", {"code": codes[3]})
+    assert "9 unused." in text(last, "/accounts/2fa/")
+
+
+def test_new_codes_take_the_place_of_the_old_and_the_app_takes_all_with_it(with_app: Any) -> None:
+    client, _ = with_app
+    assert b"The 10 codes that you have stop working." in client.get("/accounts/2fa/recovery-codes/generate/").content
+    before = client.get("/accounts/2fa/recovery-codes/").content
+    assert client.post("/accounts/2fa/recovery-codes/generate/")["Location"] == "/accounts/2fa/recovery-codes/"
+    after = client.get("/accounts/2fa/recovery-codes/").content
+    assert after != before
+    assert b"10 of 10 unused" in after
+    assert b"Your recovery codes go, too." in client.get("/accounts/2fa/totp/deactivate/").content
+    client.post("/accounts/2fa/totp/deactivate/")
+    assert not Authenticator.objects.exists()
 
 
 def test_nobody_takes_another_address_by_themselves(people: People, client: Client) -> None:
