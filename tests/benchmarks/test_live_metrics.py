@@ -27,7 +27,7 @@ def test_rows_reach_pages_and_a_browsers_pixels(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     found = json.loads(written.read_text())
     assert (found["wrong"], found["errors"]) == ([], {})
-    assert found["arrival_ms"]["n"] > 100  # of some 480, on a machine that keeps up
+    assert found["arrival_ms"]["n"] > 0  # that no page lacks a row is in "wrong"; how many came is the machine's speed
     assert found["pixels_newest_ms"]["n"] > 0
     assert found["requests_per_second"] > 0
 
