@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ class Up:
             )
 
     def wait_for(self, text: str) -> str:
-        wait_until(lambda: text in self.output() or self.process.poll() is not None, seconds=120)
+        wait_until(lambda: text in self.output() or self.process.poll() is not None, seconds=300)
         assert text in self.output(), self.output()
         return self.output()
 
@@ -43,22 +43,32 @@ class Up:
         return self.log.read_text()
 
     def page(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
             return str(answer.read().decode())
 
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(60) == 0, self.output()
+        assert self.process.wait(120) == 0, self.output()
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path
-    wait_until(lambda: processes_of(tmp_path) == [], seconds=30)
+def start(tmp_path: Path) -> Iterator[Callable[[], Up]]:
+    started: list[Up] = []
+
+    def start() -> Up:
+        started.append(Up(tmp_path))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:  # the test failed in the middle
+            one.process.terminate()
+    wait_until(lambda: processes_of(tmp_path) == [], seconds=90)
 
 
-def test_it_starts_greets_stops_and_goes_on_where_it_was(home: Path) -> None:
-    first = Up(home)
+def test_it_starts_greets_stops_and_goes_on_where_it_was(tmp_path: Path, start: Callable[[], Up]) -> None:
+    home = tmp_path
+    first = start()
     greeting = first.wait_for("Ctrl-C stops Podium")
     assert f"Podium is up: http://127.0.0.1:{first.port}/" in greeting
     assert re.search(r"Manager +manager@podium\.example +\S{12}\n", greeting)
@@ -72,7 +82,7 @@ def test_it_starts_greets_stops_and_goes_on_where_it_was(home: Path) -> None:
     assert processes_of(home) == []
     key = (home / "secret_key").read_text()
 
-    second = Up(home)
+    second = start()
     greeting = second.wait_for("Ctrl-C stops Podium")
     assert "Log-ins were shown at the first start" in greeting
     assert "manager@podium.example" not in greeting
@@ -80,4 +90,4 @@ def test_it_starts_greets_stops_and_goes_on_where_it_was(home: Path) -> None:
     assert len(processes_of(home)) > 10
     second.process.kill()
     second.process.wait()
-    wait_until(lambda: processes_of(home) == [], seconds=30)
+    wait_until(lambda: processes_of(home) == [], seconds=90)

@@ -25,13 +25,14 @@ def unheard(message: str) -> None:
 
 
 def test_processor_and_memory_are_those_of_this_process() -> None:
+    began = time.monotonic()
     meter = Meter(say=unheard)
     until = time.process_time() + 0.3
     kept = bytearray(64 << 20)
     while time.process_time() < until:
         pass
     values = meter.read()
-    assert values["system/cpu_percent"] > 20
+    assert values["system/cpu_percent"] > 100 * 0.25 / (time.monotonic() - began)
     assert values["system/memory_gib"] * 2**30 > len(kept)
     assert 0 < values["system/memory_left_gib"] < 1e6
     assert not any("gpu" in name for name in values)
