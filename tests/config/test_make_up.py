@@ -67,27 +67,26 @@ def start(tmp_path: Path) -> Iterator[Callable[[], Up]]:
 
 
 def test_it_starts_greets_stops_and_goes_on_where_it_was(tmp_path: Path, start: Callable[[], Up]) -> None:
-    home = tmp_path
     first = start()
     greeting = first.wait_for("Ctrl-C stops Podium")
     assert f"Podium is up: http://127.0.0.1:{first.port}/" in greeting
     assert re.search(r"Manager +manager@podium\.example +\S{12}\n", greeting)
     assert re.search(r"Labeler +labeler@podium\.example +\S{12}\n", greeting)
     assert "<form" in first.page("/accounts/login/")
-    assert (home / "secret_key").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "secret_key").stat().st_mode & 0o077 == 0
     first.wait_for("default@")
     first.interrupt()
     assert "everything is kept" in first.output()
     assert first.output().count("manager@podium.example") == 1
-    assert processes_of(home) == []
-    key = (home / "secret_key").read_text()
+    assert processes_of(tmp_path) == []
+    key = (tmp_path / "secret_key").read_text()
 
     second = start()
     greeting = second.wait_for("Ctrl-C stops Podium")
     assert "Log-ins were shown at the first start" in greeting
     assert "manager@podium.example" not in greeting
-    assert (home / "secret_key").read_text() == key
-    assert len(processes_of(home)) > 10
+    assert (tmp_path / "secret_key").read_text() == key
+    assert len(processes_of(tmp_path)) > 10
     second.process.kill()
     second.process.wait()
-    wait_until(lambda: processes_of(home) == [], seconds=90)
+    wait_until(lambda: processes_of(tmp_path) == [], seconds=90)
