@@ -1,7 +1,7 @@
 """Muon whose orthogonalisation is in float32 on a CPU. torch's multiplies in bf16 everywhere.
 
-A processor without units for bf16 takes 25 times as long for such a product as for one in float32; these products were
-nine tenths of what pretraining the tiny model took there. The polynomial and its coefficients are torch's; so is the
+On a processor without units for bf16 an update takes 25 times as long as in float32; it was nine tenths of what
+pretraining the tiny model took there. The polynomial and its coefficients are torch's; so is the
 update on a GPU.
 """
 
